@@ -1,0 +1,307 @@
+"""What each chapter's checks are made of: call the student's function, judge what it returns, say what went wrong.
+
+A check calls a function with plain data and looks at nothing but the value that comes back. It ends in one of two ways:
+`passed` prints a line with what holds, or a `Mistake` is raised, which a notebook shows as a short message without a
+traceback. Nothing is written to stderr: nbgrader gives no marks to a cell that writes there.
+"""
+
+import contextlib
+import copy
+import os
+import sys
+import traceback
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+RED, GREEN, PLAIN = "\x1b[1;31m", "\x1b[1;32m", "\x1b[0m"
+
+
+class Mistake(AssertionError):
+    """What a student is told about a wrong answer: the message alone, in notebooks, in feedback and in terminals."""
+
+    def _render_traceback_(self) -> list[str]:
+        """IPython shows these lines in place of the traceback."""
+        first, *rest = str(self).splitlines() or [""]
+        return [f"{RED}✗ {first}{PLAIN}", *rest]
+
+
+def passed(what: str) -> None:
+    """Print one line that says what holds."""
+    coloured = sys.stdout.isatty() or type(sys.stdout).__module__ == "ipykernel.iostream"
+    print(f"{GREEN}✓{PLAIN} {what}" if coloured else f"✓ {what}")
+
+
+@contextlib.contextmanager
+def quiet():
+    """Silence warnings and send whatever is written to stderr to stdout; as `@quiet()` it wraps a whole check."""
+    with warnings.catch_warnings(), contextlib.redirect_stderr(sys.stdout):
+        warnings.simplefilter("ignore")
+        yield
+
+
+def call(student: Callable, *args: Any, **kwargs: Any) -> Any:
+    """Call the student's function on copies of `args` and return its value.
+
+    Raises `Mistake` if the function is not written yet, raises an exception, returns nothing or changes an argument.
+    """
+    name = _name(student)
+    if student is ... or student is None:
+        raise Mistake("This exercise is not written yet.")
+    if not callable(student):
+        raise Mistake(f"The check needs your function, and found {_describe(student)} in its place.")
+    own_args, own_kwargs = _copy(args), _copy(kwargs)
+    try:
+        with quiet():
+            value = student(*own_args, **own_kwargs)
+    except Mistake:
+        raise
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the student wrote may raise anything
+        raise Mistake(_explain(error, name, (*args, *kwargs.values()))) from None
+    if value is None:
+        raise Mistake(f"{name} returned nothing (None). Does its last line begin with `return`?")
+    if not _unchanged((args, kwargs), (own_args, own_kwargs)):
+        raise Mistake(
+            f"{name} changed the data that it was given. Work on a copy: `x = x.clone()`, or `x = x + y` instead of "
+            "`x += y`."
+        )
+    return value
+
+
+def expect_tensor(value: Any, shape: tuple[int, ...], name: str = "the result") -> torch.Tensor:
+    """Return `value` (a tensor, an array, a number or nested lists of them) as a float64 tensor of `shape`.
+
+    Raises `Mistake` if it is something else, has another shape, or holds a number that is not a number.
+    """
+    numbers = _numbers(value, name)
+    if tuple(numbers.shape) != tuple(shape):
+        raise Mistake(f"{_capital(name)} has the shape {tuple(numbers.shape)}. It should be {tuple(shape)}.")
+    if numbers.isnan().any():
+        where = _index(numbers.isnan().nonzero()[0])
+        raise Mistake(f"{_capital(name)} holds NaN{where}: was something divided by zero, or infinity by infinity?")
+    return numbers
+
+
+def judge(
+    value: Any,
+    right: Any,
+    mistakes: Mapping[str, Any] | None = None,
+    *,
+    tolerance: float = 1e-5,
+    name: str = "the result",
+) -> None:
+    """Return if `value` is `right`; otherwise raise the `Mistake` that explains it best.
+
+    `right` and the values of `mistakes` (message -> what that mistake gives on the same input) are numbers, arrays,
+    tensors, strings or lists of strings. Numbers agree if |value - right| <= tolerance * (1 + |right|) in each entry.
+    A known mistake is named only if `value` agrees with it; if several do, the closest one is named.
+    """
+    if _is_text(right):
+        _judge_text(value, right, mistakes or {}, name)
+        return
+    numbers, expected = _numbers(value, name), _numbers(right, "right")
+    if _distance(numbers, expected) <= tolerance:
+        return
+    distances = {message: _distance(numbers, _numbers(wrong, message)) for message, wrong in (mistakes or {}).items()}
+    closest = min(distances, key=distances.get, default=None)
+    if closest is not None and distances[closest] <= tolerance:
+        raise Mistake(closest + _side_by_side(expected, numbers))
+    expect_tensor(value, tuple(expected.shape), name)
+    raise Mistake(_difference(expected, numbers, tolerance, name) + _hint_on_type(value, expected))
+
+
+def choice(answer: Any, right: str, reasons: Mapping[str, str]) -> None:
+    """Mark a self-check question. `reasons` says of each choice, wrong or right, why it is so."""
+    if answer is ... or answer is None:
+        raise Mistake("Not answered yet.")
+    letter = answer.strip().lower() if isinstance(answer, str) else answer
+    if not isinstance(letter, str) or letter not in reasons:
+        allowed = ", ".join(f'"{letter}"' for letter in reasons)
+        raise Mistake(f"The answer is one of {allowed}; found {_describe(answer)}.")
+    if letter != right:
+        raise Mistake(f"Not {letter}: {reasons[letter]}")
+    passed(f"{letter}: {reasons[letter]}")
+
+
+def _name(student: Any) -> str:
+    name = getattr(student, "__name__", "")
+    return name if isinstance(name, str) and name.isidentifier() else "Your function"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _short(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 3]}..."
+
+
+def _index(position: torch.Tensor) -> str:
+    return f" at [{', '.join(str(int(i)) for i in position)}]" if len(position) else ""
+
+
+def _copy(value: Any) -> Any:
+    """Copies of data. Models and tokenizers are handed over as they are."""
+    if isinstance(value, torch.Tensor):
+        return value.detach().clone().requires_grad_(value.requires_grad)
+    if isinstance(value, dict):
+        return {key: _copy(item) for key, item in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(_copy(item) for item in value)
+    return copy.deepcopy(value) if isinstance(value, np.ndarray | set) else value
+
+
+def _unchanged(before: Any, after: Any) -> bool:
+    if isinstance(before, torch.Tensor):
+        same_form = before.shape == after.shape and before.dtype == after.dtype
+        return same_form and torch.allclose(before, after, rtol=0, atol=0, equal_nan=True)
+    if isinstance(before, np.ndarray):
+        return before.shape == after.shape and np.array_equal(before, after, equal_nan=before.dtype.kind in "fc")
+    if isinstance(before, dict):
+        return before.keys() == after.keys() and all(_unchanged(before[key], after[key]) for key in before)
+    if type(before) in (list, tuple):
+        return len(before) == len(after) and all(map(_unchanged, before, after))
+    return not isinstance(before, set) or before == after
+
+
+def _describe(value: Any) -> str:
+    if isinstance(value, torch.Tensor | np.ndarray):
+        return f"{'a tensor' if isinstance(value, torch.Tensor) else 'an array'} of shape {tuple(value.shape)}"
+    if isinstance(value, list | tuple) and value and isinstance(value[0], torch.Tensor | np.ndarray):
+        return f"a {type(value).__name__} of {len(value)}, the first {_describe(value[0])}"
+    if isinstance(value, bool | int | float | str | list | tuple | dict | None):
+        return _short(repr(value), 60)
+    return f"a {type(value).__name__}"
+
+
+def _explain(error: BaseException, name: str, args: tuple) -> str:
+    """What happened inside the student's function, and on which of its lines."""
+    frames = traceback.extract_tb(error.__traceback__)[1:]
+    given = f"\n  called with: {'; '.join(map(_describe, args))}" if args else ""
+    if isinstance(error, NotImplementedError) and not str(error):
+        inner = frames[-1].name if frames else name
+        what = f"{name} is" if inner in (name, "<lambda>") else f"{name} calls {inner}, which is"
+        return f"{what} not written yet: replace `raise NotImplementedError()` by your code."
+    if not frames:
+        return f"{name} can't be called as the exercise asks: {error}.{given}"
+    home = os.path.dirname(frames[0].filename)
+    last = [frame for frame in frames if os.path.dirname(frame.filename) == home][-1]
+    line = f"\n  on line {last.lineno}: {_short(last.line, 100)}" if last.line else ""
+    words = _short((str(error).splitlines() or [""])[0], 200)
+    return f"{name} stopped with {type(error).__name__}{': ' if words else ''}{words}{line}{given}"
+
+
+def _numbers(value: Any, name: str) -> torch.Tensor:
+    """`value` as a float64 tensor. Only plain data is taken, so that nothing of the student's code runs here."""
+    if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in "biuf":
+        return torch.as_tensor(np.array(value, dtype=np.float64))
+    if isinstance(value, torch.Tensor) and not value.is_complex():
+        return value.detach().cpu().to_dense().to(torch.float64)
+    if isinstance(value, bool | int | float):
+        return torch.tensor(float(value), dtype=torch.float64)
+    if isinstance(value, list | tuple):
+        rows = [_numbers(row, name) for row in value]
+        if len({row.shape for row in rows}) > 1:
+            raise Mistake(f"{_capital(name)} is a {type(value).__name__} whose items have different shapes.")
+        return torch.stack(rows) if rows else torch.zeros(0, dtype=torch.float64)
+    if value is ... or value is None:
+        raise Mistake(f"{_capital(name)} is missing: found {value!r}.")
+    raise Mistake(f"{_capital(name)} should be a tensor of real numbers; found {_describe(value)}.")
+
+
+def _distance(value: torch.Tensor, other: torch.Tensor) -> float:
+    """Largest |value - other| / (1 + |other|) over the entries; infinite where the shapes differ."""
+    if value.shape != other.shape:
+        return float("inf")
+    apart = torch.where(value == other, 0.0, (value - other).abs() / (1 + other.abs()))
+    return float(apart.nan_to_num(nan=float("inf")).max()) if apart.numel() else 0.0
+
+
+def _difference(expected: torch.Tensor, numbers: torch.Tensor, tolerance: float, name: str) -> str:
+    apart = torch.where(numbers == expected, 0.0, (numbers - expected).abs() / (1 + expected.abs()))
+    apart = apart.nan_to_num(nan=float("inf"))
+    worst = np.unravel_index(int(apart.argmax()), tuple(apart.shape))
+    if expected.dim() == 0:
+        return f"{_capital(name)} is {_digits(numbers, expected)}. It should be {_digits(expected, numbers)}."
+    return (
+        f"{_capital(name)} is wrong in {int((apart > tolerance).sum())} of {apart.numel()} entries, most"
+        f"{_index(torch.tensor(worst))}: {_digits(numbers[worst], expected[worst])} should be "
+        f"{_digits(expected[worst], numbers[worst])}.{_side_by_side(expected, numbers)}"
+    )
+
+
+def _digits(number: torch.Tensor, other: torch.Tensor) -> str:
+    """As few decimals, two at least, as tell the two numbers apart."""
+    return next(
+        (f"{float(number):.{n}f}" for n in range(2, 10) if f"{float(number):.{n}f}" != f"{float(other):.{n}f}"),
+        f"{float(number):g}",
+    )
+
+
+def _side_by_side(expected: torch.Tensor, received: torch.Tensor, largest: int = 6) -> str:
+    """Both tables beside each other, of the matrix with the largest difference; nothing if a table would be large."""
+    if expected.shape != received.shape:
+        return f"\n  expected shape {tuple(expected.shape)}, received {tuple(received.shape)}"
+    tables = []
+    if expected.dim() > 2:
+        apart = (expected - received).abs().nan_to_num(nan=float("inf"))
+        leading = np.unravel_index(int(apart.argmax()), tuple(apart.shape))[:-2]
+        where = _index(torch.tensor(leading)) if expected.shape[:-2].numel() > 1 else ""
+        expected, received = expected[leading], received[leading]
+    else:
+        where = ""
+    for title, table in ((f"expected{where}", expected), ("received", received)):
+        table = torch.atleast_1d(table)
+        if table.dim() > 2 or max(table.shape) > largest or 0 in table.shape:
+            return ""
+        tables.append([title, *_lines(table.reshape(-1, table.shape[-1]), _decimals(expected, received))])
+    left, right = tables
+    width = max(map(len, left)) + 4
+    height = max(len(left), len(right))
+    left, right = (lines + [""] * (height - len(lines)) for lines in (left, right))
+    return "".join(f"\n  {before:<{width}}{after}".rstrip() for before, after in zip(left, right, strict=True))
+
+
+def _decimals(expected: torch.Tensor, received: torch.Tensor) -> int:
+    for decimals in range(2, 6):
+        if _lines(expected.reshape(1, -1), decimals) != _lines(received.reshape(1, -1), decimals):
+            return decimals
+    return 6
+
+
+def _lines(rows: torch.Tensor, decimals: int) -> list[str]:
+    words = [[f"{number:.{decimals}f}" for number in row] for row in rows.tolist()]
+    width = max((len(word) for row in words for word in row), default=0)
+    return ["  ".join(f"{word:>{width}}" for word in row) for row in words]
+
+
+def _hint_on_type(value: Any, expected: torch.Tensor) -> str:
+    if not isinstance(value, torch.Tensor):
+        return ""
+    if value.dtype in (torch.float16, torch.bfloat16):
+        return f"\n  Your tensor is {value.dtype}, which keeps three digits: compute in torch.float32."
+    if not value.is_floating_point() and bool((expected != expected.round()).any()):
+        return f"\n  Your tensor is {value.dtype}, which holds whole numbers only: compute in torch.float32."
+    return ""
+
+
+def _is_text(right: Any) -> bool:
+    return isinstance(right, str) or (isinstance(right, list | tuple) and bool(right) and isinstance(right[0], str))
+
+
+def _judge_text(value: Any, right: Any, mistakes: Mapping[str, Any], name: str) -> None:
+    def plain(text: Any) -> Any:
+        return list(text) if isinstance(text, list | tuple) else text
+
+    if not isinstance(value, str | list | tuple):
+        kind = "a string" if isinstance(right, str) else "a list of strings"
+        raise Mistake(f"{_capital(name)} should be {kind}; found {_describe(value)}.")
+    if plain(value) == plain(right):
+        return
+    for message, wrong in mistakes.items():
+        if plain(value) == plain(wrong):
+            raise Mistake(message)
+    raise Mistake(f"{_capital(name)} is {_describe(value)}. It should be {_describe(right)}.")
