@@ -1,0 +1,1 @@
+"""The course: build chapters from their sources, check answers, grade, publish."""
