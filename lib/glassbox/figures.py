@@ -1,0 +1,223 @@
+"""Figures: the same few forms and colours in every chapter.
+
+Each figure paints its own light ground, so it reads the same on light and dark pages. Blue is for, orange against, grey is
+everything else; the shades differ in lightness too, so they hold in grey print and for colour-blind readers.
+`title` should state what the figure shows ("Rollout follows the first token, not the evidence"). Each function returns
+the figure, which a notebook shows when it is a cell's last line.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from math import ceil
+
+import matplotlib.pyplot as plt
+import torch
+from matplotlib import font_manager
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.patches import Patch
+from matplotlib.patheffects import withStroke
+
+from glassbox.attribution import Attribution
+from glassbox.errors import InputError
+from glassbox.weights import is_causal
+
+GROUND, INK, FAINT_INK, GRID = "#fcfcfb", "#1b1b1a", "#5f5e59", "#e3e2dd"
+BLUE, ORANGE, GREY = "#2468b4", "#d95926", "#a9a8a1"
+LINES = [BLUE, ORANGE, "#158a62", "#b07a00", "#8a4fc4", "#d0457f", "#4c4c48", "#38a3c7"]
+# The low end rises fast: most weights are small, and the first row of causal attention is always 1.
+SHARE = LinearSegmentedColormap.from_list(
+    "share", [(0, "#edf2f9"), (0.15, "#b5d0f0"), (0.4, "#6ba3e0"), (0.7, BLUE), (1, "#0d2f5e")]
+)
+SIGNED = LinearSegmentedColormap.from_list(
+    "signed", ["#8f3208", ORANGE, "#f3c3ab", "#f1f0ec", "#b5d0f0", BLUE, "#0d2f5e"]
+)
+
+_STYLE = {
+    "figure.facecolor": GROUND, "axes.facecolor": GROUND, "savefig.facecolor": GROUND,
+    "figure.dpi": 120, "figure.constrained_layout.use": True, "font.family": "DejaVu Sans", "font.size": 10,
+    "text.color": INK, "axes.labelcolor": FAINT_INK, "axes.edgecolor": GRID, "xtick.color": INK, "ytick.color": INK,
+    "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 10, "figure.titlesize": 12,
+    "figure.titleweight": "bold", "xtick.major.size": 0, "ytick.major.size": 0, "legend.frameon": False,
+    "figure.constrained_layout.h_pad": 0.09, "figure.constrained_layout.w_pad": 0.09,
+}  # fmt: skip
+
+
+def token_bars(attribution: Attribution, *, title: str | None = None, evidence: Sequence[bool] | None = None) -> Figure:
+    """A bar for each token, in the order of the text, beside the method's baseline if it has one.
+
+    evidence: one truth value per token; bars of the evidence are blue and all others grey.
+    """
+    scores = attribution.scores.tolist()
+    marked, otherwise = ([score >= 0 for score in scores], ORANGE) if evidence is None else (list(evidence), GREY)
+    if len(marked) != len(scores):
+        raise InputError(f"evidence has {len(marked)} entries; allowed: {len(scores)}, one for each token")
+    places = range(len(scores))
+    with _figure(title or attribution.heading, 7, 1.5 + 0.27 * len(scores)) as (figure, axes):
+        axes.barh(places, scores, height=0.66, color=[BLUE if mark else otherwise for mark in marked])
+        handles = []
+        if evidence is not None:
+            handles += [Patch(color=BLUE, label="evidence"), Patch(color=GREY, label="other tokens")]
+        if "baseline" in attribution.details:
+            mark = {"marker": "|", "markersize": 11, "markeredgewidth": 1.8, "color": INK, "linestyle": ""}
+            halo = [withStroke(linewidth=4, foreground=GROUND)]  # keeps the mark apart from a dark bar
+            baseline = attribution.details["baseline"]
+            handles += axes.plot(baseline, places, **mark, path_effects=halo, label="uniform attention")
+        axes.set_yticks(places, _labels(attribution.tokens))
+        axes.set_ylim(len(scores) - 0.5, -0.5)
+        axes.axvline(0, color=FAINT_INK, lw=0.8)
+        axes.set(xlabel=f"{attribution.method} score", ylabel="token")
+        _grid(axes, "x")
+        if handles:
+            axes.legend(handles=handles, loc="best")
+    return figure
+
+
+def token_strip(attributions: Sequence[Attribution], *, title: str, names: Sequence[str] | None = None) -> Figure:
+    """Several attributions of one text, one below the other; each is scaled by its largest absolute score."""
+    tokens = attributions[0].tokens
+    for attribution in attributions:
+        if attribution.tokens != tokens:
+            raise InputError("the attributions are of different texts; allowed: one text")
+    scores = torch.stack([a.scores / (float(a.scores.abs().max()) or 1.0) for a in attributions])  # (row, seq)
+    with _figure(title, 1.8 + 0.52 * len(tokens), 1.6 + 0.42 * len(attributions)) as (figure, axes):
+        image = axes.imshow(scores, cmap=SIGNED, vmin=-1, vmax=1, aspect="auto")
+        _token_ticks(axes, tokens)
+        axes.set_yticks(range(len(attributions)), names or [attribution.method for attribution in attributions])
+        axes.set(xlabel="token", ylabel="method")
+        _colour_bar(figure, image, axes, "score / largest")
+    return figure
+
+
+def attention_map(
+    weights: torch.Tensor, tokens: Sequence[str], *, title: str, label: str = "attention weight"
+) -> Figure:
+    """One matrix (query, key): which token looks at which. What a causal mask forbids stays blank."""
+    weights = _matrices(weights[None], tokens)[0]  # (query, key)
+    side = 1.6 + 0.3 * len(tokens)
+    with _figure(title, max(side + 1, 4.5), max(side, 3.5)) as (figure, axes):
+        image = _map(axes, weights, float(weights.max()))
+        _token_ticks(axes, tokens)
+        axes.set_yticks(range(len(tokens)), _labels(tokens))
+        axes.set(xlabel="key: looked at", ylabel="query: looking")
+        _colour_bar(figure, image, axes, label)
+    return figure
+
+
+def attention_grid(
+    weights: torch.Tensor,
+    tokens: Sequence[str],
+    *,
+    title: str,
+    names: Sequence[str] | None = None,
+    label: str = "attention weight",
+) -> Figure:
+    """Several matrices (panel, query, key) in one scale, for instance one per layer or one per head."""
+    weights = _matrices(weights, tokens)
+    names = names or [f"layer {number}" for number in range(len(weights))]
+    columns = min(len(weights), 3 if len(weights) in (5, 6, 9) else 4)
+    rows = ceil(len(weights) / columns)
+    side = min(max(0.19 * len(tokens), 1.6), 3.2)  # of one panel, in inches
+    size = min(8, 64 * side / len(tokens))
+    with _figure(title, 1.9 + (side + 0.15) * columns, 1.5 + (side + 0.2) * rows, rows, columns) as (figure, axes):
+        panels = axes.flat if len(weights) > 1 else [axes]
+        for number, panel in enumerate(panels):
+            if number >= len(weights):
+                panel.set_visible(False)
+                continue
+            image = _map(panel, weights[number], float(weights.max()))
+            panel.set_title(names[number])
+            panel.set(xticks=[], yticks=[])
+            if number % columns == 0:
+                panel.set_yticks(range(len(tokens)), _labels(tokens), fontsize=size)
+            if number + columns >= len(weights):
+                _token_ticks(panel, tokens, fontsize=size)
+        figure.supxlabel("key: looked at", fontsize=10, color=FAINT_INK)
+        figure.supylabel("query: looking", fontsize=10, color=FAINT_INK)
+        _colour_bar(figure, image, axes, label)
+    return figure
+
+
+def layer_lines(values: torch.Tensor, names: Sequence[str], *, title: str, label: str) -> Figure:
+    """A line for each name over the layers; values (layer, name). At most eight, since more can't be told apart."""
+    values = torch.as_tensor(values).detach().float()
+    if values.ndim != 2 or values.shape[1] != len(names) or not 1 <= len(names) <= len(LINES):
+        shape, allowed = tuple(values.shape), f"(layer, name), with 1 to {len(LINES)} names"
+        raise InputError(f"values have the shape {shape} for {len(names)} names; allowed: {allowed}")
+    layers = range(len(values))
+    with _figure(title, 7, 4) as (figure, axes):
+        heights = _spread(values[-1].tolist(), gap=0.055 * float(values.max() - values.min() or 1))
+        for line, (name, height) in enumerate(zip(_labels(names), heights, strict=True)):
+            axes.plot(layers, values[:, line], color=LINES[line], lw=2, marker="o", ms=4)
+            end = (layers[-1], height)
+            axes.annotate(name, end, (8, 0), textcoords="offset points", va="center", color=LINES[line])
+        axes.set_xticks(layers)
+        axes.set(xlabel="layer", ylabel=label)
+        _grid(axes, "y")
+    return figure
+
+
+@contextmanager
+def _figure(title: str, width: float, height: float, rows: int = 1, columns: int = 1) -> Iterator:
+    """A figure in the house's style. Closed for pyplot, or a notebook would show it twice."""
+    with plt.rc_context(_STYLE):
+        figure, axes = plt.subplots(rows, columns, figsize=(width, height), squeeze=rows * columns == 1)
+        try:
+            figure.suptitle(_plain(title), x=0.01, ha="left", wrap=True)
+            yield figure, axes
+        finally:
+            plt.close(figure)
+
+
+def _matrices(weights: torch.Tensor, tokens: Sequence[str]) -> torch.Tensor:
+    weights = torch.as_tensor(weights).detach().float().cpu()
+    if weights.ndim != 3 or weights.shape[1:] != (len(tokens), len(tokens)):
+        shape, seq = tuple(weights.shape), len(tokens)
+        raise InputError(f"weights have the shape {shape}; allowed: panels of ({seq}, {seq}), for the {seq} tokens")
+    return weights
+
+
+def _map(axes: Axes, weights: torch.Tensor, largest: float) -> AxesImage:
+    """One matrix as an image; a triangle that holds nothing at all is left blank."""
+    future = torch.ones_like(weights).triu(1).bool()
+    shown = weights.masked_fill(future, torch.nan) if is_causal(weights) else weights
+    axes.spines[:].set_visible(False)
+    return axes.imshow(shown, cmap=SHARE, vmin=0, vmax=largest or 1.0, interpolation="nearest")
+
+
+def _colour_bar(figure: Figure, image: AxesImage, axes: Axes, label: str) -> None:
+    bar = figure.colorbar(image, ax=axes, label=label, shrink=0.8, aspect=25, pad=0.02)
+    bar.outline.set_visible(False)
+
+
+def _grid(axes: Axes, direction: str) -> None:
+    axes.grid(axis=direction, color=GRID, lw=0.8)
+    axes.set_axisbelow(True)
+
+
+def _token_ticks(axes: Axes, tokens: Sequence[str], **text: float) -> None:
+    axes.set_xticks(range(len(tokens)), _labels(tokens), rotation=45, ha="right", rotation_mode="anchor", **text)
+
+
+def _labels(tokens: Sequence[str]) -> list[str]:
+    """Tokens as tick labels: one line, no leading space, at most 16 characters."""
+    names = [repr(token)[1:-1].strip() or "␣" for token in tokens]  # a line break shows as \n
+    return [_plain(name if len(name) <= 16 else name[:15] + "…") for name in names]
+
+
+def _plain(text: str) -> str:
+    """Text as it is: a dollar sign opens no formula, and a letter that the font lacks is a box without a warning."""
+    font = font_manager.get_font(font_manager.findfont("DejaVu Sans"))
+    known = "".join(letter if font.get_char_index(ord(letter)) or letter == "\n" else "□" for letter in text)
+    return known.replace("$", r"\$")
+
+
+def _spread(heights: list[float], gap: float) -> list[float]:
+    """The same heights moved apart, so that labels at them do not overlap."""
+    moved = dict.fromkeys(range(len(heights)), 0.0)
+    below = float("-inf")
+    for place in sorted(moved, key=heights.__getitem__):
+        below = moved[place] = max(heights[place], below + gap)
+    return list(moved.values())

@@ -1,0 +1,56 @@
+"""The table of methods, and the one door to all of them."""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from glassbox import attention
+from glassbox.attribution import Attribution
+from glassbox.errors import InputError
+from glassbox.question import Target
+
+METHODS: dict[str, Callable[..., Attribution]] = {
+    "attention": attention.explain_by_attention,
+    "rollout": attention.explain_by_rollout,
+}
+
+
+def explain(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase | None,
+    text: str | torch.Tensor,
+    *,
+    method: str,
+    target: Target = None,
+    foil: str | int | None = None,
+    position: int = -1,
+    of: str = "logit",
+    **options: Any,
+) -> Attribution:
+    """Which tokens of `text` made the model predict `target`, according to `method`?
+
+    text:      a string, or token ids of shape (1, seq); with ids, `tokenizer` may be None.
+    target:    a token (string or id), a class (label or id), or a function from the model's output to one scalar;
+               None explains the model's own prediction.
+    foil:      a second token or class: explain logit(target) - logit(foil).
+    position:  the token whose prediction is explained; negative counts from the end.
+    of:        "logit", "logprob" or "prob" of the target.
+    options:   the method's own, see the function in `METHODS`.
+
+    Raises InputError for anything above that can't be used, ModelError for a model that can't give what is needed.
+    """
+    if method not in METHODS:
+        raise InputError(f"unknown method {method!r}; allowed: {_listed(METHODS)}")
+    keywords = inspect.signature(METHODS[method]).parameters.values()
+    allowed = [keyword.name for keyword in keywords if keyword.kind is keyword.KEYWORD_ONLY]
+    for option in options:
+        if option not in allowed:
+            raise InputError(f"{method!r} has no option {option!r}; allowed: {_listed(allowed)}")
+    return METHODS[method](model, tokenizer, text, target=target, foil=foil, position=position, of=of, **options)
+
+
+def _listed(names) -> str:
+    return ", ".join(repr(name) for name in names)

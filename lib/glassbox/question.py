@@ -1,0 +1,141 @@
+"""What every method is asked: which text, at which position, and which of the model's outputs is to be explained.
+
+The explained scalar f is the logit, log-probability or probability of one token at one position (for a model with a
+classification head: of one class), the difference of two logits, or whatever a function makes of the model's output.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from operator import index
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers.modeling_outputs import ModelOutput
+
+from glassbox.attribution import Attribution
+from glassbox.errors import InputError, ModelError, checked_index
+from glassbox.text import encode, single_token, spell, word_spans
+
+Target = str | int | Callable[[ModelOutput], torch.Tensor] | None
+
+READINGS = {
+    "logit": lambda logits: logits,
+    "logprob": lambda logits: logits.log_softmax(-1),
+    "prob": lambda logits: logits.softmax(-1),
+}
+
+
+@dataclass(frozen=True)
+class Question:
+    """One question to a model. `Question.ask` checks what can be checked before the model runs."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase | None
+    ids: torch.Tensor  # (1, seq)
+    target: Target
+    foil: str | int | None
+    position: int  # from 0 to seq - 1
+    of: str
+
+    @classmethod
+    def ask(cls, model, tokenizer, text, target, foil, position, of) -> "Question":
+        ids = encode(model, tokenizer, text)
+        if of not in READINGS:
+            raise InputError(f"of={of!r} can't be explained; allowed: {', '.join(map(repr, READINGS))}")
+        if of != "logit" and (callable(target) or foil is not None):
+            what = "a target that is a function" if callable(target) else "a foil"
+            raise InputError(f"of={of!r} does not go with {what}, which settles what is explained; leave of='logit'")
+        if callable(target) and foil is not None:
+            raise InputError("a foil needs a token or a class as target; a function must subtract its foil itself")
+        return cls(model, tokenizer, ids, target, foil, checked_index("position", position, ids.shape[1]), of)
+
+    def logits(self, output: ModelOutput) -> torch.Tensor:
+        """The scores that the prediction was made from: of tokens at `position`, or of classes. Shape (choices,)."""
+        logits = getattr(output, "logits", None)
+        if logits is None:
+            raise ModelError(
+                f"{type(self.model).__name__} predicts nothing (it has no logits); "
+                "pass a target that makes one scalar of its output, or load the model with a head"
+            )
+        row = logits[0] if self.about_classes(output) else logits[0, self.position]  # (choices,)
+        if not row.isfinite().all():
+            raise ModelError("the model's logits are not finite (nan or infinite): look at its weights")
+        return row.float() if row.dtype in (torch.float16, torch.bfloat16) else row
+
+    def about_classes(self, output: ModelOutput) -> bool:
+        """Whether the model classifies the whole text: logits (1, classes) instead of (1, seq, vocabulary)."""
+        logits = getattr(output, "logits", None)
+        return logits is not None and logits.ndim == 2
+
+    def answer(self, method: str, scores: torch.Tensor, output: ModelOutput, **details: Any) -> Attribution:
+        """The attribution that these scores make, with the names and the value of what was explained."""
+        target, foil, value = self._explained(output)
+        name = self._namer(output)
+        return Attribution(
+            tokens=spell(self.tokenizer, self.ids[0].tolist()),
+            scores=scores,
+            method=method,
+            target=target,
+            target_token=name(target),
+            foil=foil,
+            foil_token=None if foil is None else name(foil),
+            position=self.position,
+            of="function" if callable(target) else self.of,
+            value=float(value),
+            word_spans=word_spans(self.tokenizer, self.ids[0].tolist()),
+            details=details,
+        )
+
+    def _explained(self, output: ModelOutput) -> tuple[int | Callable, int | None, torch.Tensor]:
+        """Target and foil as numbers, and the explained scalar f."""
+        if callable(self.target):
+            return self.target, None, _scalar(self.target, output)
+        logits = self.logits(output)  # (choices,)
+        if self.target is None:
+            target = int(logits.argmax())
+        else:
+            target = self._number("target", self.target, output, len(logits))
+        if self.foil is None:
+            return target, None, READINGS[self.of](logits)[target]
+        foil = self._number("foil", self.foil, output, len(logits))
+        if foil == target:
+            raise InputError(f"target and foil are the same ({self._namer(output)(target)!r}); choose another foil")
+        return target, foil, logits[target] - logits[foil]
+
+    def _number(self, role: str, choice: str | int, output: ModelOutput, choices: int) -> int:
+        kind = "class" if self.about_classes(output) else "token"
+        if isinstance(choice, str):
+            return self._class(role, choice) if kind == "class" else single_token(self.tokenizer, choice, role)
+        try:
+            number = index(choice)
+        except TypeError:
+            function = "a function, " if role == "target" else ""
+            raise InputError(f"{role} is {choice!r}; allowed: a {kind}, its number, {function}or None") from None
+        if isinstance(choice, bool) or not 0 <= number < choices:
+            raise InputError(f"{role} {choice!r} is no {kind} of this model; allowed: 0 to {choices - 1}")
+        return number
+
+    def _class(self, role: str, label: str) -> int:
+        labels = self.model.config.label2id
+        if label not in labels:
+            raise InputError(f"{role} {label!r} is no class of this model; allowed: {', '.join(map(repr, labels))}")
+        return labels[label]
+
+    def _namer(self, output: ModelOutput) -> Callable[[int | Callable], str]:
+        """How to say a target in words."""
+        if callable(self.target):
+            return lambda function: getattr(function, "__name__", repr(function))
+        if self.about_classes(output):
+            return lambda number: self.model.config.id2label[number]
+        return lambda number: spell(self.tokenizer, [number])[0]
+
+
+def _scalar(function: Callable, output: ModelOutput) -> torch.Tensor:
+    value = function(output)
+    if not isinstance(value, torch.Tensor) or value.numel() != 1:
+        got = tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
+        raise InputError(f"the target function gave {got}; allowed: a tensor that holds one scalar")
+    if not value.isfinite():
+        raise InputError(f"the target function gave {float(value)}; allowed: a finite scalar")
+    return value.reshape(())
