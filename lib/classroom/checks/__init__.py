@@ -59,7 +59,7 @@ def call(student: Callable, *args: Any, **kwargs: Any) -> Any:
             value = student(*own_args, **own_kwargs)
     except Mistake:
         raise
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the student wrote may raise anything
+    except (Exception, SystemExit) as error:
         raise Mistake(_explain(error, name, (*args, *kwargs.values()))) from None
     if value is None:
         raise Mistake(f"{name} returned nothing (None). Does its last line begin with `return`?")

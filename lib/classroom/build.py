@@ -1,0 +1,106 @@
+"""From one source to the student's and the instructor's notebook, or a refusal that names each cell at fault.
+
+Both notebooks are made anew each time and hold nothing that varies: the same source gives the same bytes.
+"""
+
+import copy
+from pathlib import Path
+
+import click
+import nbformat
+from nbconvert.preprocessors import TagRemovePreprocessor
+from nbformat import NotebookNode
+from nbgrader.preprocessors import (
+    CheckCellMetadata,
+    ClearHiddenTests,
+    ClearOutput,
+    ClearSolutions,
+    ComputeChecksums,
+    LockCells,
+)
+
+from classroom import gates
+from classroom.execute import executed as run_once
+from classroom.execute import write
+from classroom.gates.outputs import COLOUR
+from classroom.source import Chapter, Problem, Refused, chapters, has_tag, load
+
+
+def build_all(root: Path, names: tuple[str, ...] = ()) -> None:
+    """Build the named chapters, or all, and print what changed. A chapter that any gate refuses is left as it was."""
+    paths = {path.stem: path for path in chapters(root)}
+    unknown = [name for name in names if name not in paths]
+    if unknown or not paths:
+        raise click.ClickException(
+            f"no source for {', '.join(unknown) or 'any chapter'} in solutions/; there is {', '.join(paths) or 'none'}."
+        )
+    problems = []
+    for name in names or paths:
+        try:
+            notebooks = build(load(paths[name]))
+        except Refused as refused:
+            click.echo(f"{name}: refused, nothing written")
+            problems += refused.problems
+            continue
+        for path, text in notebooks.items():
+            changed = not path.is_file() or path.read_text(encoding="utf-8") != text
+            if changed:
+                write(path, text)
+            click.echo(f"{path.relative_to(root)}  {'written' if changed else 'unchanged'}")
+    if problems:
+        raise Refused(problems)
+
+
+def build(chapter: Chapter) -> dict[Path, str]:
+    """The text of both notebooks by their paths. Raises `Refused` with every problem that the gates find."""
+    _refuse([problem for gate in gates.SOURCE for problem in gate(chapter)])
+    for_student = student(chapter)
+    _refuse([problem for gate in gates.STUDENT for problem in gate(chapter, for_student)])
+    ran = run_once(chapter)
+    _refuse([problem for gate in gates.OUTPUTS for problem in gate(chapter, ran)])
+    file = f"{chapter.name}/{chapter.name}.ipynb"
+    return {
+        chapter.root / "solutions" / file: to_json(instructor(chapter, ran)),
+        chapter.root / "chapters" / file: to_json(for_student),
+    }
+
+
+def student(chapter: Chapter) -> NotebookNode:
+    """What students get: nbgrader's own steps for an assignment, without the rubrics."""
+    notebook = copy.deepcopy(chapter.notebook)
+    without_rubric = TagRemovePreprocessor(enabled=True, remove_cell_tags={"rubric"})
+    steps = (LockCells, ClearSolutions, ClearOutput, CheckCellMetadata, ClearHiddenTests, ComputeChecksums)
+    resources: dict = {}
+    for step in (without_rubric, *(step() for step in steps)):
+        notebook, resources = step.preprocess(notebook, resources)
+    return notebook
+
+
+def instructor(chapter: Chapter, executed: NotebookNode) -> NotebookNode:
+    """The source with its solutions, and with the text that the cells tagged `quoted` printed when they ran."""
+    notebook = copy.deepcopy(chapter.notebook)
+    for cell, ran in zip(notebook.cells, executed.cells, strict=True):
+        if cell.cell_type == "code":
+            cell.execution_count = None
+            cell.outputs = [_plain(output) for output in ran.outputs] if has_tag(cell, "quoted") else []
+    return notebook
+
+
+def to_json(notebook: NotebookNode) -> str:
+    """The notebook as the text of a file: keys in order, one newline at the end. Raises if it is no valid notebook."""
+    nbformat.validate(notebook)
+    return nbformat.writes(notebook).rstrip("\n") + "\n"
+
+
+def _plain(output: NotebookNode) -> NotebookNode:
+    output = copy.deepcopy(output)
+    if "execution_count" in output:
+        output.execution_count = None
+    if "text" in output:
+        output.text = COLOUR.sub("", output.text)
+    return output
+
+
+def _refuse(problems: list[Problem]) -> None:
+    if problems:
+        raise Refused(problems)
