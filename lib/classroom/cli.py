@@ -23,7 +23,9 @@ def repository(start: Path) -> Path:
 def main(context: click.Context) -> None:
     """Study, build, check, grade and publish the course Explaining Transformers."""
     # nbgrader starts `alembic` by name, and the environment's programs need not be on the path of whoever typed this.
-    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    # Without this, a kernel named python3 in somebody's home would be taken for the course's.
+    os.environ["JUPYTER_PREFER_ENV_PATH"] = "1"
     context.obj = repository(Path.cwd())
 
 

@@ -32,7 +32,8 @@ def start(root: Path, names: Iterable[str] = ()) -> dict[Path, bool]:
     names = list(names) or list(available)
     if unknown := [name for name in names if name not in available]:
         raise ValueError(f"no chapter is named {', '.join(unknown)}; there are: {', '.join(available) or 'none yet'}")
-    return {copy: _copy_once(available[name], copy) for name in names for copy in [root / "work" / name / f"{name}.ipynb"]}
+    copies = {name: root / "work" / name / f"{name}.ipynb" for name in names}
+    return {copy: _copy_once(available[name], copy) for name, copy in copies.items()}
 
 
 def _copy_once(source: Path, target: Path) -> bool:
@@ -60,13 +61,9 @@ def has_screen(environment: Mapping[str, str], platform: str = sys.platform) -> 
 
 
 def jupyter_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """The variables that JupyterLab starts with: the course's settings, and this environment's kernel and programs."""
-    first_paths = {"JUPYTER_CONFIG_PATH": str(SETTINGS), "PATH": str(Path(sys.executable).parent)}
-    put_first = {
-        name: os.pathsep.join(filter(None, [path, environment.get(name)])) for name, path in first_paths.items()
-    }
-    # Without this, a kernel named python3 in the student's home would be taken for the course's.
-    return {**environment, **put_first, "JUPYTER_PREFER_ENV_PATH": "1"}
+    """The variables that JupyterLab starts with: the course's settings go before the student's own."""
+    paths = filter(None, [str(SETTINGS), environment.get("JUPYTER_CONFIG_PATH")])
+    return {**environment, "JUPYTER_CONFIG_PATH": os.pathsep.join(paths)}
 
 
 def jupyter_command(root: Path, first: Path) -> list[str]:
