@@ -110,7 +110,10 @@ def publish(root: Path, solutions: str, out: Path | None) -> None:
     """Build the book as a site that reads offline, with the solutions in closed boxes or without them."""
     from classroom.publish import publish
 
-    publish(root, solutions, out)
+    try:
+        publish(root, solutions, out)
+    except ValueError as mistake:
+        raise click.ClickException(str(mistake)) from mistake
 
 
 @main.command()

@@ -105,9 +105,9 @@ def test_the_kernel_is_this_environments(tmp_path, monkeypatch):
     is_fine(doctor.kernel(), sys.executable)
     spec = tmp_path / "kernels" / "python3"
     spec.mkdir(parents=True)
-    (spec / "kernel.json").write_text(json.dumps({"argv": ["/opt/other/python"], "display_name": "x", "language": "x"}))
+    (spec / "kernel.json").write_text(json.dumps({"argv": ["/usr/other/python"], "display_name": "x", "language": "x"}))
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
-    is_wrong(doctor.kernel(), "/opt/other/python")
+    is_wrong(doctor.kernel(), "/usr/other/python")
 
 
 def test_nbgrader_needs_alembic_on_the_path(tmp_path, monkeypatch):

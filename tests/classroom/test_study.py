@@ -131,7 +131,7 @@ class Lab:
             time.sleep(0.1)
         raise AssertionError(f"JupyterLab printed no address within {patience} s:\n{log.read_text()}")
 
-    def ask(self, path: str, **form: str) -> str:
+    def ask(self, path: str, /, **form: str) -> str:
         data = urllib.parse.urlencode(form).encode() if form else None
         headers = {"Authorization": f"token {self.token}"}
         with urllib.request.urlopen(urllib.request.Request(self.host + path, data, headers), timeout=120) as answer:
