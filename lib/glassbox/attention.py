@@ -13,18 +13,23 @@ what the values carry, the MLPs, and that a head may write against the predictio
 uniform causal attention favours the first tokens, so read it beside that baseline.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
-from transformers.modeling_outputs import ModelOutput
 
 from glassbox.attribution import Attribution
 from glassbox.errors import InputError, ModelError, checked_index
 from glassbox.models import undisturbed
 from glassbox.question import Question, Target
 from glassbox.weights import NO_WEIGHTS, allowed_entries, checked_weights, is_causal
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers.modeling_outputs import ModelOutput
 
 FUSIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "mean": lambda weights: weights.mean(dim=1),

@@ -1,13 +1,14 @@
 """Figures: the same few forms and colours in every chapter.
 
-Each figure paints its own light ground, so it reads the same on light and dark pages. Blue is for, orange against, grey is
-everything else; the shades differ in lightness too, so they hold in grey print and for colour-blind readers.
+Each figure paints its own light ground, so it reads the same on light and dark pages. Blue is for, orange against, grey
+is everything else; the shades differ in lightness too, so they hold in grey print and for colour-blind readers.
 `title` should state what the figure shows ("Rollout follows the first token, not the evidence"). Each function returns
 the figure, which a notebook shows when it is a cell's last line.
 """
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 from math import ceil
 
 import matplotlib.pyplot as plt
@@ -63,7 +64,7 @@ def token_bars(attribution: Attribution, *, title: str | None = None, evidence: 
         if "baseline" in attribution.details:
             mark = {"marker": "|", "markersize": 11, "markeredgewidth": 1.8, "color": INK, "linestyle": ""}
             halo = [withStroke(linewidth=4, foreground=GROUND)]  # keeps the mark apart from a dark bar
-            baseline = attribution.details["baseline"]
+            baseline = attribution.details["baseline"].numpy()
             handles += axes.plot(baseline, places, **mark, path_effects=halo, label="uniform attention")
         axes.set_yticks(places, _labels(attribution.tokens))
         axes.set_ylim(len(scores) - 0.5, -0.5)
@@ -83,7 +84,7 @@ def token_strip(attributions: Sequence[Attribution], *, title: str, names: Seque
             raise InputError("the attributions are of different texts; allowed: one text")
     scores = torch.stack([a.scores / (float(a.scores.abs().max()) or 1.0) for a in attributions])  # (row, seq)
     with _figure(title, 1.8 + 0.52 * len(tokens), 1.6 + 0.42 * len(attributions)) as (figure, axes):
-        image = axes.imshow(scores, cmap=SIGNED, vmin=-1, vmax=1, aspect="auto")
+        image = axes.imshow(scores.numpy(), cmap=SIGNED, vmin=-1, vmax=1, aspect="auto")
         _token_ticks(axes, tokens)
         axes.set_yticks(range(len(attributions)), names or [attribution.method for attribution in attributions])
         axes.set(xlabel="token", ylabel="method")
@@ -148,11 +149,12 @@ def layer_lines(values: torch.Tensor, names: Sequence[str], *, title: str, label
         raise InputError(f"values have the shape {shape} for {len(names)} names; allowed: {allowed}")
     layers = range(len(values))
     with _figure(title, 7, 4) as (figure, axes):
-        heights = _spread(values[-1].tolist(), gap=0.055 * float(values.max() - values.min() or 1))
-        for line, (name, height) in enumerate(zip(_labels(names), heights, strict=True)):
-            axes.plot(layers, values[:, line], color=LINES[line], lw=2, marker="o", ms=4)
-            end = (layers[-1], height)
-            axes.annotate(name, end, (8, 0), textcoords="offset points", va="center", color=LINES[line])
+        for line, colour in zip(values.T.numpy(), LINES, strict=False):
+            axes.plot(layers, line, color=colour, lw=2, marker="o", ms=4)
+        low, high = axes.get_ylim()
+        heights = _spread(values[-1].tolist(), gap=0.055 * (high - low), top=high)
+        for name, height, colour in zip(_labels(names), heights, LINES, strict=False):
+            axes.annotate(name, (layers[-1], height), (8, 0), textcoords="offset points", va="center", color=colour)
         axes.set_xticks(layers)
         axes.set(xlabel="layer", ylabel=label)
         _grid(axes, "y")
@@ -184,7 +186,7 @@ def _map(axes: Axes, weights: torch.Tensor, largest: float) -> AxesImage:
     future = torch.ones_like(weights).triu(1).bool()
     shown = weights.masked_fill(future, torch.nan) if is_causal(weights) else weights
     axes.spines[:].set_visible(False)
-    return axes.imshow(shown, cmap=SHARE, vmin=0, vmax=largest or 1.0, interpolation="nearest")
+    return axes.imshow(shown.numpy(), cmap=SHARE, vmin=0, vmax=largest or 1.0, interpolation="nearest")
 
 
 def _colour_bar(figure: Figure, image: AxesImage, axes: Axes, label: str) -> None:
@@ -214,10 +216,13 @@ def _plain(text: str) -> str:
     return known.replace("$", r"\$")
 
 
-def _spread(heights: list[float], gap: float) -> list[float]:
-    """The same heights moved apart, so that labels at them do not overlap."""
-    moved = dict.fromkeys(range(len(heights)), 0.0)
-    below = float("-inf")
-    for place in sorted(moved, key=heights.__getitem__):
-        below = moved[place] = max(heights[place], below + gap)
-    return list(moved.values())
+def _spread(heights: list[float], gap: float, top: float) -> list[float]:
+    """The same heights moved apart, upwards and then down from the top, so that labels at them do not overlap."""
+    moved = list(heights)
+    order = sorted(range(len(heights)), key=heights.__getitem__)
+    for lower, upper in pairwise(order):
+        moved[upper] = max(moved[upper], moved[lower] + gap)
+    moved[order[-1]] = min(moved[order[-1]], top)
+    for upper, lower in pairwise(reversed(order)):
+        moved[lower] = min(moved[lower], moved[upper] - gap)
+    return moved

@@ -1,16 +1,20 @@
 """The table of methods, and the one door to all of them."""
 
+from __future__ import annotations
+
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from glassbox import attention
 from glassbox.attribution import Attribution
 from glassbox.errors import InputError
 from glassbox.question import Target
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 METHODS: dict[str, Callable[..., Attribution]] = {
     "attention": attention.explain_by_attention,

@@ -1,18 +1,22 @@
 """Loading a model with its tokenizer, and giving a model back as it was found."""
 
+from __future__ import annotations
+
 import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import transformers
-from transformers import AutoConfig, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from glassbox.errors import ModelError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 
 def load(
@@ -32,9 +36,9 @@ def load(
     """
     place = _place(name)
     try:
-        config = AutoConfig.from_pretrained(place, **source)
+        config = transformers.AutoConfig.from_pretrained(place, **source)
         kind = _kind(name, config)
-        tokenizer = AutoTokenizer.from_pretrained(place, **source)
+        tokenizer = transformers.AutoTokenizer.from_pretrained(place, **source)
         with _no_progress_bar() if os.path.isdir(place) else nullcontext():
             model, report = kind.from_pretrained(
                 place, dtype=dtype, attn_implementation=attn_implementation, output_loading_info=True, **source
@@ -47,6 +51,8 @@ def load(
             else "it is no folder here, and Hugging Face gave no such model: check the spelling, or the network"
         )
         raise ModelError(f"could not load {str(name)!r}: {hint} ({reason})") from error
+    if len(tokenizer) <= len(tokenizer.all_special_tokens):  # transformers makes one up where the files are missing
+        raise ModelError(f"{str(name)!r} has no tokenizer; the folder must hold tokenizer.json and its configuration")
     if report["missing_keys"]:
         missing = sorted(report["missing_keys"])
         lacks = f"lacks {len(missing)} weights of {kind.__name__}, among them {missing[0]}"
@@ -71,7 +77,7 @@ def _place(name: str | os.PathLike) -> str:
     return place
 
 
-def _kind(name: str | os.PathLike, config: transformers.PretrainedConfig) -> type[PreTrainedModel]:
+def _kind(name: str | os.PathLike, config: PreTrainedConfig) -> type[PreTrainedModel]:
     """The class that the configuration says the model was saved from, with its head."""
     architecture = (config.architectures or ["unnamed"])[0]
     kind = getattr(transformers, architecture, None)

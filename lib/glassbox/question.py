@@ -4,20 +4,24 @@ The explained scalar f is the logit, log-probability or probability of one token
 classification head: of one class), the difference of two logits, or whatever a function makes of the model's output.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
 from operator import index
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
-from transformers.modeling_outputs import ModelOutput
 
 from glassbox.attribution import Attribution
 from glassbox.errors import InputError, ModelError, checked_index
 from glassbox.text import encode, single_token, spell, word_spans
 
-Target = str | int | Callable[[ModelOutput], torch.Tensor] | None
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers.modeling_outputs import ModelOutput
+
+Target = str | int | Callable[..., torch.Tensor] | None  # a function takes the model's output
 
 READINGS = {
     "logit": lambda logits: logits,
@@ -39,7 +43,7 @@ class Question:
     of: str
 
     @classmethod
-    def ask(cls, model, tokenizer, text, target, foil, position, of) -> "Question":
+    def ask(cls, model, tokenizer, text, target, foil, position, of) -> Question:
         ids = encode(model, tokenizer, text)
         if of not in READINGS:
             raise InputError(f"of={of!r} can't be explained; allowed: {', '.join(map(repr, READINGS))}")

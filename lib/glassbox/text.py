@@ -1,12 +1,16 @@
 """How a text becomes the model's tokens, and how tokens are shown to people."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from glassbox.errors import InputError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
 def encode(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None, text: str | torch.Tensor) -> torch.Tensor:
@@ -80,7 +84,7 @@ def _spell_one(tokenizer: PreTrainedTokenizerBase, number: int) -> str:
 def word_spans(tokenizer: PreTrainedTokenizerBase | None, ids: list[int]) -> list[tuple[str, int, int]]:
     """The words of a text as (word, first token, token after the last).
 
-    A word is the longest run of tokens that decode to something without a space inside; a special token stands alone.
+    A word is the longest run of tokens that decode to no space but at its start; a special token stands alone.
     This asks nothing of the tokenizer but to decode, so it serves byte-level, WordPiece and SentencePiece alike.
     """
     if tokenizer is None:
@@ -89,11 +93,11 @@ def word_spans(tokenizer: PreTrainedTokenizerBase | None, ids: list[int]) -> lis
     spans: list[tuple[str, int, int]] = []
     for place, number in enumerate(ids):
         first = spans[-1][1] if spans else 0
-        run = tokenizer.decode(ids[first : place + 1], clean_up_tokenization_spaces=False).strip()
+        run = tokenizer.decode(ids[first : place + 1], clean_up_tokenization_spaces=False)
         alone = number in special or (place > 0 and ids[place - 1] in special)
-        if not spans or alone or len(run.split()) > 1:
-            first, run = place, tokenizer.decode([number], clean_up_tokenization_spaces=False).strip()
+        if not spans or alone or len(run.split()) > 1 or run.lstrip() != run.strip():
+            first, run = place, tokenizer.decode([number], clean_up_tokenization_spaces=False)
         else:
             spans.pop()
-        spans.append((run, first, place + 1))
+        spans.append((run.strip() or run, first, place + 1))
     return spans

@@ -52,7 +52,8 @@ def _keep_padding_apart(weights: torch.Tensor, attention_mask: torch.Tensor, whe
         raise InputError(f"attention_mask has the shape {tuple(token.shape)}; allowed: (batch, seq) = {(batch, seq)}")
     identity = torch.eye(seq, dtype=weights.dtype, device=weights.device)
     weights = weights.where(token[:, None, :, None], identity)  # (batch, head, query, key)
-    if weights.masked_fill(~token[:, None, :, None], 0).masked_fill(token[:, None, None, :], 0).any():
+    looked_at = weights.masked_fill(token[:, None, None, :], 0).amax(dim=(1, 3))  # (batch, query), of padding only
+    if (looked_at[token] > 0).any():
         raise InputError(f"{where} look at padding; give the model the same attention_mask")
     return weights
 

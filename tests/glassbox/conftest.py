@@ -1,0 +1,109 @@
+"""Small random models and tokenizers, built here from their configurations: nothing is fetched, and seeds are fixed."""
+
+from copy import deepcopy
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import torch
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
+from transformers import (
+    BertConfig,
+    BertForSequenceClassification,
+    BertModel,
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+)
+
+WORDS = [" Paris", " Eiffel", " Tower", "The", " is", " in", " un", "seen", " London"]
+
+
+@pytest.fixture(autouse=True)
+def _same_numbers_each_time():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def tokenizer():
+    """Byte-level: each word of WORDS is one token with its leading space, anything else falls into bytes."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {piece: number for number, piece in enumerate(["<|start|>", *alphabet])}
+    merges = []
+    for word in WORDS:
+        pieces = list(word.replace(" ", "Ġ"))
+        while len(pieces) > 1:
+            merges.append((pieces[0], pieces[1]))
+            pieces[:2] = [pieces[0] + pieces[1]]
+            vocabulary.setdefault(pieces[0], len(vocabulary))
+    tokenizer = Tokenizer(models.BPE(vocabulary, list(dict.fromkeys(merges))))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<|start|>", eos_token="<|start|>")
+
+
+@pytest.fixture(scope="session")
+def word_pieces():
+    """BERT's kind: a word's later pieces start with ##, and what is unknown becomes [UNK]."""
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "un", "##seen", "the", "tower", ".", "good", "bad"]
+    tokenizer = Tokenizer(models.WordPiece({word: number for number, word in enumerate(words)}, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.WordPiece()
+    names = {"unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]", "pad_token": "[PAD]"}
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **names)
+
+
+@pytest.fixture(scope="session")
+def build():
+    """A new random model by its name; attention weights differ well between heads, as initial ones hardly do."""
+
+    def build(name: str, attn_implementation: str = "eager", seed: int = 0):
+        torch.manual_seed(seed)
+        config = deepcopy(_CONFIGS[name])  # a model writes its precision into it
+        model = _KINDS[name]._from_config(config, attn_implementation=attn_implementation)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                if parameter.ndim == 2:
+                    parameter.normal_(0, 0.4)
+        return model.eval()
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def model(build):
+    return build("gpt2")
+
+
+@pytest.fixture(scope="session")
+def smallworld_model():
+    """The model that ships with the course, and its tokenizer."""
+    import glassbox as gb
+
+    if not (Path(find_spec("smallworld").submodule_search_locations[0]) / "weights" / "config.json").is_file():
+        pytest.skip("the small world's model is not trained yet: python -m smallworld.training")
+    return gb.load("smallworld")
+
+
+_KINDS = {
+    "gpt2": GPT2LMHeadModel,
+    "llama": LlamaForCausalLM,
+    "bert": BertForSequenceClassification,
+    "bare bert": BertModel,
+}
+_SIZES = {"vocab_size": 300, "num_hidden_layers": 3, "num_attention_heads": 4, "hidden_size": 32}
+_BERT = {**_SIZES, "intermediate_size": 40, "max_position_embeddings": 24}
+_LABELS = {"id2label": {0: "bad", 1: "fair", 2: "good"}, "label2id": {"bad": 0, "fair": 1, "good": 2}}
+_CONFIGS = {
+    "gpt2": GPT2Config(**_SIZES, n_positions=24, bos_token_id=0, eos_token_id=0),
+    "llama": LlamaConfig(**_SIZES, num_key_value_heads=2, intermediate_size=40, max_position_embeddings=24),
+    "bert": BertConfig(**_BERT, **_LABELS),
+    "bare bert": BertConfig(**_BERT),
+}
