@@ -36,7 +36,7 @@ current=$(fingerprint) || current=
 [ -n "$current" ] && [ -f .venv/installed ] && [ "$(cat .venv/installed)" = "$current" ] && exit
 
 # An environment that was moved here, or whose Python has gone, cannot be mended.
-if [ -z "$current" ] || ! grep -qF "$(pwd -P)" .venv/pyvenv.cfg; then
+if [ -z "$current" ] || ! grep -qF " $(pwd -P)/.venv" .venv/pyvenv.cfg; then
     python=$(find_python)
     echo "Making a virtual environment in .venv with $("$python" --version)."
     rm -rf .venv

@@ -18,7 +18,7 @@ case "$*" in
     *ensurepip*) exit {no_venv} ;;
     *version_info*) echo {version} ;;
     --version) echo "Python {version}.0" ;;
-    "-m venv .venv") mkdir -p .venv/bin && echo "command = $0 -m venv $PWD/.venv" >.venv/pyvenv.cfg &&
+    "-m venv .venv") mkdir -p .venv/bin && echo "command = $0 -m venv $(pwd -P)/.venv" >.venv/pyvenv.cfg &&
         printf '#!/bin/sh\\nif [ "$1" = - ]; then exec "{python}" -; fi\\necho "$@" >>asked\\n{fail}\\n' >.venv/bin/python &&
         chmod +x .venv/bin/python ;;
     *) echo "unexpected: $*" >&2; exit 9 ;;
@@ -100,7 +100,7 @@ def test_an_environment_that_was_moved_is_made_anew(machine):
     checkout, programs = machine
     add_python(programs, "python3")
     install(machine)
-    moved = checkout.rename(checkout.with_name("moved course"))
+    moved = checkout.rename(checkout.with_name("my"))
     done = install((moved, programs))
     assert done.returncode == 0 and "Making a virtual environment" in done.stdout
 
