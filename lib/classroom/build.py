@@ -80,9 +80,9 @@ def instructor(chapter: Chapter, executed: NotebookNode) -> NotebookNode:
     """The source with its solutions, and with the text that the cells tagged `quoted` printed when they ran."""
     notebook = copy.deepcopy(chapter.notebook)
     for cell, ran in zip(notebook.cells, executed.cells, strict=True):
-        if cell.cell_type == "code":
-            cell.execution_count = None
-            cell.outputs = [_plain(output) for output in ran.outputs] if has_tag(cell, "quoted") else []
+        if cell.cell_type == "code" and has_tag(cell, "quoted"):
+            cell.execution_count = ran.execution_count  # nbval compares no cell that says it never ran
+            cell.outputs = [_plain(output) for output in ran.outputs]
     return notebook
 
 
@@ -94,8 +94,6 @@ def to_json(notebook: NotebookNode) -> str:
 
 def _plain(output: NotebookNode) -> NotebookNode:
     output = copy.deepcopy(output)
-    if "execution_count" in output:
-        output.execution_count = None
     if "text" in output:
         output.text = COLOUR.sub("", output.text)
     return output

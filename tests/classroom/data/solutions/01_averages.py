@@ -30,7 +30,7 @@ from classroom.checks import call, choice, judge, passed
 #
 # ### Exercise 1.1: The mean
 #
-# *6 points · ●○○ · 5 minutes*
+# *7 points · ●○○ · 5 minutes*
 #
 # Add the numbers up and divide by how many there are: of 2, 3 and 7 it is $12 / 3 = 4$.
 #
@@ -51,7 +51,7 @@ def mean(numbers):
     ### END SOLUTION
 
 
-# %% nbgrader={"grade_id": "check-mean", "grade": true, "points": 6}
+# %% nbgrader={"grade_id": "check-mean", "grade": true, "points": 7}
 judge(call(mean, [2.0, 3.0, 7.0]), 4.0, {"That is the sum: divide by how many there are.": 12.0})
 ### BEGIN HIDDEN TESTS
 judge(call(mean, [1.0, 4.0, 1024.0]), 343.0)
@@ -82,7 +82,7 @@ passed("the median of 7, 2 and 3 is 3")
 # %% [markdown]
 # ### Question 1.3: Which one moves?
 #
-# *4 points · ●○○ · 2 minutes*
+# *3 points · ●○○ · 2 minutes*
 #
 # The largest number becomes a hundred times larger. Which of the two changes? (a) the mean, (b) the median, (c) both.
 
@@ -92,7 +92,7 @@ answer_robust = ...  # "a", "b" or "c"
 answer_robust = "a"
 ### END SOLUTION
 
-# %% nbgrader={"grade_id": "check-robust", "grade": true, "points": 4}
+# %% nbgrader={"grade_id": "check-robust", "grade": true, "points": 3}
 choice(
     answer_robust,
     right="a",
