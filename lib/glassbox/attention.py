@@ -6,16 +6,17 @@ holds at the top came by every path of attention and residual connections, so th
     Â_l = row-normalised (w · fuse_h A_l + (1 - w) · I),     R = Â_L ⋯ Â_1,     w = 1 - residual_weight
 
 A_l holds the attention weights (head, query, key) of layer l; row i of R says how much of each input token has flowed
-into token i at the top. Abnar and Zuidema 2020, "Quantifying Attention Flow in Transformers", section 3, with w = 1/2.
+into token i at the top. Attention flow takes each Â as pipes of that width, and asks how much fits through at once.
+Abnar and Zuidema 2020, "Quantifying Attention Flow in Transformers", section 3, with w = 1/2.
 
-What neither can tell you: which output it was for. The weights are the same whichever word is explained. They ignore
-what the values carry, the MLPs, and that a head may write against the prediction. And much of rollout is geometry: even
-uniform causal attention favours the first tokens, so read it beside that baseline.
+What none of them can tell you: which output it was for. The weights are the same whichever word is explained. They
+ignore what the values carry, the MLPs, and that a head may write against the prediction. And much of rollout is
+geometry: even uniform causal attention favours the first tokens, so read it beside that baseline.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -68,23 +69,68 @@ def rollout(
     Returns (batch, query, key) in float32 (float64 if given that). Rows sum to one; padding stays where it is.
     Raises InputError for options out of range and for attentions that are not weights of one model on one batch.
     """
+    flow = None
+    for step in layer_steps(attentions, residual_weight, fuse, discard_ratio, attention_mask):
+        flow = step if flow is None else step @ flow  # (batch, query, key)
+    return flow
+
+
+def attention_flow(
+    attentions: Iterable[torch.Tensor], position: int = -1, residual_weight: float = 0.5, fuse: str = "mean"
+) -> torch.Tensor:
+    """How much of each input token fits through the layers into the token at `position`, as a share of the whole?
+
+    attentions, residual_weight, fuse, and the errors raised: as for `rollout`. Returns (batch, seq), rows sum to one.
+    """
+    steps = torch.stack(list(layer_steps(attentions, residual_weight, fuse)), dim=1)  # (batch, layer, query, key)
+    flows = torch.stack([maximum_flow(text, position) for text in steps])  # (batch, seq)
+    return flows / flows.sum(dim=-1, keepdim=True)
+
+
+def maximum_flow(steps: Sequence[torch.Tensor], position: int) -> torch.Tensor:
+    """The maximum flow from token `position` at the top to each token at the bottom; (seq,), float64, exact to 1e-6.
+
+    steps: per layer Â (query, key), first layer first: entry [i, j] is the width between token i above and j below.
+    """
+    from scipy.sparse import csr_array
+    from scipy.sparse.csgraph import maximum_flow as solve
+
+    layers, seq = len(steps), steps[0].shape[-1]
+    top = layers * seq + checked_index("position", position, seq)
+    widths = torch.zeros((layers + 1) * seq, (layers + 1) * seq, dtype=torch.float64)  # node = layer · seq + token
+    for layer, step in enumerate(steps):
+        widths[(layer + 1) * seq : (layer + 2) * seq, layer * seq : (layer + 1) * seq] = step
+    graph = csr_array((widths * _UNITS).round().to(torch.int32).numpy())
+    return torch.tensor([solve(graph, top, token).flow_value for token in range(seq)], dtype=torch.float64) / _UNITS
+
+
+_UNITS = 2**30  # scipy's solver counts in whole numbers of 32 bits, so a width of 1 is this many
+
+
+def layer_steps(
+    attentions: Iterable[torch.Tensor],
+    residual_weight: float = 0.5,
+    fuse: str = "mean",
+    discard_ratio: float = 0.0,
+    attention_mask: torch.Tensor | None = None,
+) -> Iterator[torch.Tensor]:
+    """Each layer's Â (batch, query, key), first layer first, one at a time. Arguments and errors: as for `rollout`."""
     if not 0 <= residual_weight <= 1:
         raise InputError(f"residual_weight is {residual_weight}; allowed: 0 to 1")
     if fuse not in FUSIONS:
         raise InputError(f"fuse is {fuse!r}; allowed: {', '.join(map(repr, FUSIONS))}")
     if not 0 <= discard_ratio < 1:
         raise InputError(f"discard_ratio is {discard_ratio}; allowed: at least 0 and below 1")
-    flow = None
+    step = None
     for number, layer in enumerate(() if attentions is None else attentions):
-        weights = checked_weights(layer, number, attention_mask, flow)  # (batch, head, query, key)
+        weights = checked_weights(layer, number, attention_mask, step)  # (batch, head, query, key)
         fused = FUSIONS[fuse](weights)  # (batch, query, key)
         if discard_ratio:
             fused = discard_smallest(fused, discard_ratio, allowed_entries(weights, attention_mask))
         step = with_residual(fused, residual_weight)
-        flow = step if flow is None else step @ flow
-    if flow is None:
+        yield step
+    if step is None:
         raise InputError(NO_WEIGHTS)
-    return flow
 
 
 def with_residual(fused: torch.Tensor, residual_weight: float) -> torch.Tensor:

@@ -1,5 +1,6 @@
 """Raw attention and rollout against numbers worked by hand, loops, the authors' formula, and what must always hold."""
 
+import networkx as nx
 import numpy as np
 import pytest
 import torch
@@ -7,7 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import glassbox as gb
-from glassbox.attention import raw_attention, rollout, uniform_attention
+from glassbox.attention import (
+    attention_flow,
+    discard_smallest,
+    maximum_flow,
+    raw_attention,
+    rollout,
+    uniform_attention,
+)
 from glassbox.errors import InputError
 
 MODELS = ["gpt2", "llama", "bert"]
@@ -111,6 +119,13 @@ def test_discarding_counts_what_the_mask_allows():
     assert close(rollout([layer], discard_ratio=0.29), by_loops([layer[0].numpy()], 0.5, "mean", 0.29, True))
 
 
+def test_a_share_of_a_hundred_is_that_many():
+    [layer] = random_attentions(layers=1, batch=1, heads=1, seq=10, causal=False)
+    for percent in range(100):
+        left = discard_smallest(layer[0], percent / 100, torch.ones(1, 10, 10, dtype=torch.bool))
+        assert int((left == 0).sum()) == percent  # 0.29 · 100 is a little less than 29 in floating point
+
+
 def test_no_row_is_emptied_by_discarding():
     flow = rollout(random_attentions(seq=8), discard_ratio=0.99)
     assert flow.sum(-1).allclose(torch.ones(2, 8, dtype=torch.float64))
@@ -193,6 +208,51 @@ def test_uniform_attention_of_an_encoder_favours_nothing(residual_weight):
     kept = residual_weight**4  # the share that has stayed a token's own through four layers; the rest is even
     flow = rollout(uniform_attention(layers=4, seq=6, causal=False), residual_weight)[0]
     assert close(flow, kept * np.eye(6) + (1 - kept) / 6)
+
+
+def test_maximum_flow_by_hand():
+    # From token 2 at the top: 0.6 reaches token 1 in the middle, where 0.9 goes on to token 0 but only 0.1 to itself.
+    below = torch.tensor([[1.0, 0, 0], [0.9, 0.1, 0], [0, 0.2, 0.8]], dtype=torch.float64)
+    above = torch.tensor([[1.0, 0, 0], [0, 1, 0], [0.1, 0.6, 0.3]], dtype=torch.float64)
+    assert close(maximum_flow([below, above], 2), [0.1 + 0.6, 0.1 + 0.2, 0.3], 1e-8)
+    assert close(maximum_flow([below, above], 2), maximum_flow([below, above], -1), 0)
+
+
+def by_networkx(steps, position):
+    graph = nx.DiGraph()
+    for layer, step in enumerate(steps, start=1):
+        for query, row in enumerate(step.tolist()):
+            graph.add_edges_from(
+                ((layer, query), (layer - 1, key), {"capacity": width}) for key, width in enumerate(row)
+            )
+    top = (len(steps), position)
+    return [nx.maximum_flow_value(graph, top, (0, token)) for token in range(len(steps[0]))]
+
+
+@settings(deadline=None, max_examples=30)
+@given(layers=attentions(), data=st.data())
+def test_attention_flow_against_networkx(layers, data):
+    position = data.draw(st.integers(0, layers[0].shape[-1] - 1))
+    flow = attention_flow(layers, position)
+    for text in range(len(flow)):
+        steps = [(layer[text].mean(0) + torch.eye(layer.shape[-1])) / 2 for layer in layers]
+        widths = np.array(by_networkx(steps, position))
+        assert close(maximum_flow(steps, position), widths, 1e-6)
+        assert close(flow[text], widths / widths.sum(), 1e-6)
+
+
+def test_attention_flow_passes_its_options_on():
+    layers = random_attentions(layers=2, batch=1)
+    step = [(0.7 * layer.amax(1) + 0.3 * torch.eye(5))[0] for layer in layers]
+    widths = np.array(by_networkx([matrix / matrix.sum(-1, keepdim=True) for matrix in step], 4))
+    assert close(attention_flow(layers, residual_weight=0.3, fuse="max")[0], widths / widths.sum(), 1e-6)
+
+
+def test_attention_flow_of_bad_input():
+    with pytest.raises(InputError, match="there is no position 5; allowed: -5 to 4"):
+        attention_flow(random_attentions(), position=5)
+    with pytest.raises(InputError, match="no attention weights"):
+        attention_flow([])
 
 
 def run(model, ids, **more):
