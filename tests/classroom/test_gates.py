@@ -71,7 +71,7 @@ SOURCES = {
         "only a cell marked",
     ),
     "other total": ("points: 20", "points: 100", None, "the graded cells add up to 20"),
-    "other points in the prose": ("*6 points · ●○○", "*5 points · ●○○", "01-averages-002", "the prose says 5 points"),
+    "other points in the prose": ("*7 points · ●○○", "*5 points · ●○○", "01-averages-002", "the prose says 5 points"),
     "no difficulty": ("*4 points · ●●○ · 5 minutes*", "*4 points · 5 minutes*", "01-averages-005", "should look like"),
     "no minutes": ("*4 points · ●●○ · 5 minutes*", "*4 points · ●●○*", "01-averages-005", "should look like"),
     "no task line": ("*4 points · ●●○ · 5 minutes*", "Think.", "01-averages-005", "the heading needs a line"),
@@ -82,7 +82,7 @@ SOURCES = {
         "01-averages-002",
         "two exercises in one cell",
     ),
-    "exercise without a heading": ("*6 points · ●○○ · 5 minutes*", "Think.", "check-mean", "stands under no heading"),
+    "exercise without a heading": ("*7 points · ●○○ · 5 minutes*", "Think.", "check-mean", "stands under no heading"),
     "no check": (
         '"check-median", "grade": true',
         '"tests-median", "grade": true',
