@@ -12,7 +12,7 @@ from tests.book.reading import pages, texts
 
 from classroom import build
 from classroom.gates.leaks import solution_lines
-from classroom.publish import Warned, publish, write_source
+from classroom.publish import Unpublished, publish, write_source
 from classroom.source import chapters, load
 
 ROOT = Path(__file__).parents[2]
@@ -112,7 +112,7 @@ def broken(make_course):
     old = root.parent / "site" / "searchindex.js"
     old.parent.mkdir()
     old.write_text("the old book")
-    with pytest.raises(Warned) as refusal:
+    with pytest.raises(Unpublished) as refusal:
         publish(root, out=old.parent)
     return str(refusal.value.message), old.read_text()
 

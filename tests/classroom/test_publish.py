@@ -7,7 +7,7 @@ import nbformat
 import pytest
 
 from classroom import build, execute
-from classroom.publish import publish
+from classroom.publish import Unpublished, publish
 from classroom.publish.page import page
 from classroom.source import Refused, load
 
@@ -112,7 +112,7 @@ def test_solutions_are_shown_or_hidden_and_nothing_between():
 
 def test_a_folder_that_holds_something_else_is_left_alone(tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
-    with pytest.raises(ValueError, match="is no built book; name a folder that is empty or does not exist"):
+    with pytest.raises(Unpublished, match="is no built book; name a folder that is empty or does not exist"):
         publish(ROOT, out=tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == ["thesis.tex"]
 

@@ -24,22 +24,22 @@ TERMINAL = re.compile(r"\x1b\[[\d;]*[mK]")
 PROGRESS = ("reading sources... [", "writing output... [")
 
 
-class Warned(click.ClickException):
-    """A book that can't be published, with the warnings of its build."""
+class Unpublished(click.ClickException):
+    """A book that can't be published, with the reason: where it should go, or the warnings of its build."""
 
 
 def publish(root: Path, solutions: str = "hidden", out: Path | None = None) -> Path:
     """Build the book of the course in `root` with its solutions "shown" or "hidden"; return the site's first page.
 
-    The site goes to `out`, or to `book/_build/html`. Raises ValueError for another value of `solutions`, for an `out`
-    that holds something other than a built book; `Refused` for a chapter that `classroom build` would refuse; and
-    `Warned` when the book does not build without a warning. What stood at `out` is then left as it was.
+    The site goes to `out`, or to `book/_build/html`. Raises ValueError for another value of `solutions`; `Refused` for
+    a chapter that `classroom build` would refuse; `Unpublished` for an `out` that holds something other than a built
+    book, and for a book that does not build without a warning. What stood at `out` is then left as it was.
     """
     if solutions not in ("shown", "hidden"):
         raise ValueError(f'solutions={solutions!r}: it must be "shown" or "hidden"')
     out = (out or root / "book" / "_build" / "html").absolute()
     if out.exists() and not (out.is_dir() and ((out / "searchindex.js").is_file() or not any(out.iterdir()))):
-        raise ValueError(f"{out} is there and is no built book; name a folder that is empty or does not exist")
+        raise Unpublished(f"{out} is there and is no built book; name a folder that is empty or does not exist")
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".book-", dir=out.parent) as workshop:
         written = Path(workshop, "source")
@@ -86,5 +86,5 @@ def _build_site(written: Path, workshop: Path) -> Path:
                 print(" ", line.strip(), flush=True)
     if process.returncode:
         wrong = [line for line in log if "WARNING" in line or "ERROR" in line] or log[-20:]
-        raise Warned("the book does not build without a warning\n" + "".join(wrong))
+        raise Unpublished("the book does not build without a warning\n" + "".join(wrong))
     return workshop / "_build" / "html"

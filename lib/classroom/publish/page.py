@@ -55,9 +55,7 @@ def _solution(source: NotebookNode) -> NotebookNode:
     title = "Sample answer"
     if source.cell_type == "code":
         title, answer = "Solution", _fenced("code-block} python", answer)
-    return nbformat.v4.new_markdown_cell(
-        _fenced(f"dropdown}} {title}", f":class-container: solution\n\n{answer}"), id=f"{source.id}-solution"
-    )
+    return nbformat.v4.new_markdown_cell(_fenced(f"dropdown}} {title}", f"\n{answer}"), id=f"{source.id}-solution")
 
 
 def _fenced(directive: str, content: str) -> str:
