@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[2]
 
 SITES = ("book", "small_hidden", "small_shown")
 SOLUTIONS = ("marmalade_sum", "quince_reason", "elderberry_argument")
+VERDICTS = ("zero and zero are zero",)
 FOR_GRADERS = ("number=4711", "gooseberry_criterion")
 
 
@@ -38,15 +39,15 @@ def test_no_line_of_a_solution_is_anywhere_in_the_book(book):
 
 
 def test_not_a_word_of_a_hidden_solution_is_in_any_file(small_hidden):
-    found = [(file.name, word) for file in small_hidden.rglob("*") if file.is_file() for word in SOLUTIONS + FOR_GRADERS
-             if word.encode() in file.read_bytes()]  # fmt: skip
-    assert found == []
+    secrets = SOLUTIONS + VERDICTS + FOR_GRADERS
+    files = [file for file in small_hidden.rglob("*") if file.is_file()]
+    assert [(file.name, word) for file in files for word in secrets if word.encode() in file.read_bytes()] == []
     assert [(file.name, word) for file, text in texts(small_hidden) for word in SOLUTIONS if word in text] == []
 
 
 def test_shown_solutions_are_on_the_page_in_closed_boxes(small_shown):
     (page,) = [page for page in pages(small_shown) if page.file.name == "01_small.html"]
-    assert all(word in page.text for word in SOLUTIONS)
+    assert all(word in page.text for word in SOLUTIONS + VERDICTS)
     assert (page.boxes, page.open_boxes) == (2 + 3, 0), "two hints and three solutions, all closed"
     assert not any(word in page.text for word in FOR_GRADERS)
 

@@ -69,6 +69,13 @@ def test_hidden_solutions_are_nowhere_on_the_page(make_page):
     assert [secret for secret in SOLUTIONS.values() if secret in text] == []
 
 
+def test_with_hidden_solutions_no_verdict_gives_an_answer_away(make_page):
+    shown, hidden = ({cell.id: cell for cell in make_page(show).cells} for show in (True, False))
+    assert "zero and zero are zero" in shown["check-zero"].outputs[0].text
+    assert [name for name in ("double", "check-double", "zero", "check-zero") if hidden[name].outputs] == []
+    assert "the numbers: [1, 2, 3]" in nbformat.writes(make_page(False)), "other cells keep what they print"
+
+
 @pytest.mark.parametrize("show", [True, False])
 def test_hidden_tests_and_rubrics_are_never_on_the_page(make_page, show):
     text = nbformat.writes(make_page(show))
@@ -78,14 +85,14 @@ def test_hidden_tests_and_rubrics_are_never_on_the_page(make_page, show):
 def test_exercises_are_the_students_and_outputs_are_those_of_the_right_answer(make_page):
     cells = {cell.id: cell for cell in make_page(True).cells}
     assert "raise NotImplementedError()" in cells["double"].source
-    assert "the number is doubled" in cells["check-double"].outputs[0].text
+    assert "twice its argument" in cells["check-double"].outputs[0].text
 
 
 def test_what_a_hidden_test_prints_again_is_shown_once(make_page, executed):
     (ran,) = [cell for cell in executed.cells if cell.id == "check-double"]
-    assert ran.outputs[0].text.count("the number is doubled") == 2
+    assert ran.outputs[0].text.count("twice its argument") == 2
     (shown,) = [cell for cell in make_page(True).cells if cell.id == "check-double"]
-    assert shown.outputs[0].text.count("the number is doubled") == 1
+    assert shown.outputs[0].text.count("twice its argument") == 1
 
 
 def test_outputs_are_matched_by_id_and_not_by_position(chapter, executed, make_page):

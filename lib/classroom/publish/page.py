@@ -9,7 +9,7 @@ import re
 import nbformat
 from nbformat import NotebookNode
 
-from classroom.source import Chapter
+from classroom.source import Chapter, is_graded, is_solution
 
 SOLUTION_MARKER = re.compile(r"^[ \t]*### (?:BEGIN|END) SOLUTION[ \t]*\n?", re.MULTILINE)
 HIDDEN_TESTS = "### BEGIN HIDDEN TESTS"
@@ -19,6 +19,7 @@ def page(chapter: Chapter, student: NotebookNode, executed: NotebookNode, *, sho
     """The page of `chapter`, made of the student's notebook and the outputs of the executed source, matched by cell id.
 
     The chapter has passed the gates: its first cell begins with a title, and what draws a figure has its `alt` text.
+    With the solutions hidden, exercises and checks have no outputs: the verdict on a question gives its answer away.
     """
     sources = {cell.id: cell for cell in chapter.notebook.cells}
     outputs = {cell.id: cell.outputs for cell in executed.cells if cell.cell_type == "code"}
@@ -26,7 +27,8 @@ def page(chapter: Chapter, student: NotebookNode, executed: NotebookNode, *, sho
     for cell in student.cells:
         source = sources[cell.id]
         if cell.cell_type == "code":
-            cells.append(_code(cell, source, outputs[cell.id]))
+            tells = show_solutions or not (is_graded(cell) or is_solution(cell))
+            cells.append(_code(cell, source, outputs[cell.id] if tells else []))
         else:
             cells.append(nbformat.v4.new_markdown_cell(cell.source, id=cell.id))
         if show_solutions and SOLUTION_MARKER.search(source.source):
