@@ -18,7 +18,6 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
-from packaging.version import Version
 
 INSTALL_AGAIN = "python -m pip install -r requirements.lock && python -m pip install --no-deps -e ."
 FREE_SPACE_NEEDED = 1_000_000_000  # bytes: the book, the cache of executed chapters, and a student's copies
@@ -87,12 +86,11 @@ def packages(root: Path) -> Finding:
     pins, faults = locked(root), []
     for pin in pins:
         try:
-            version = Version(importlib.metadata.version(pin.name))
+            version = importlib.metadata.version(pin.name)
         except importlib.metadata.PackageNotFoundError:
             faults.append(f"{pin.name} is missing")
         else:
-            # The part after "+" names a build, such as torch's for processors only: the same version.
-            if not pin.specifier.contains(version.public, prereleases=True):
+            if not pin.specifier.contains(version, prereleases=True):
                 faults.append(f"{pin.name} is {version}, not {str(pin.specifier).removeprefix('==')}")
     if faults:
         listed = "; ".join(faults[:8]) + (f"; and {len(faults) - 8} more" if len(faults) > 8 else "")
