@@ -217,7 +217,8 @@ def explain_by_rollout(
 def _run(question: Question) -> ModelOutput:
     """The model's output with its attention weights, per layer (1, head, query, key)."""
     with undisturbed(question.model), torch.no_grad():
-        output = question.model(question.ids, output_attentions=True)
+        # Without a mask, transformers warns wherever the start token doubles as padding.
+        output = question.model(question.ids, attention_mask=torch.ones_like(question.ids), output_attentions=True)
     weights = getattr(output, "attentions", None) or ()
     if not weights or any(layer is None for layer in weights):
         raise ModelError(NO_WEIGHTS)

@@ -90,6 +90,15 @@ def test_ids_without_a_tokenizer(ask, model, tokenizer):
     assert ask(ids.tolist()).tokens == with_words.tokens
 
 
+def test_the_whole_text_is_read_also_where_it_holds_the_padding_token(build):
+    model, seen = build("gpt2"), []
+    model.config.pad_token_id = 0
+    model.register_forward_pre_hook(lambda _, args, more: seen.append(more["attention_mask"]), with_kwargs=True)
+    for method in METHODS:
+        gb.explain(model, None, torch.tensor([[0, 5, 0]]), method=method)
+    assert [mask.tolist() for mask in seen] == [[[1, 1, 1]]] * len(METHODS)
+
+
 # Every bad question, and the words that it is answered with.
 BAD = {
     "empty text": (dict(text=""), "the text is empty"),
