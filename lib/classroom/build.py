@@ -68,7 +68,7 @@ def build(chapter: Chapter) -> dict[Path, str]:
 def student(chapter: Chapter) -> NotebookNode:
     """What students get: nbgrader's own steps for an assignment, without the rubrics."""
     notebook = copy.deepcopy(chapter.notebook)
-    without_rubric = TagRemovePreprocessor(enabled=True, remove_cell_tags={"rubric"})
+    without_rubric = TagRemovePreprocessor(remove_cell_tags={"rubric"})
     steps = (LockCells, ClearSolutions, ClearOutput, CheckCellMetadata, ClearHiddenTests, ComputeChecksums)
     resources: dict = {}
     for step in (without_rubric, *(step() for step in steps)):

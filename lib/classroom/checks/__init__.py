@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from classroom.checks._tables import capital, difference, distance, index, side_by_side
+
 RED, GREEN, PLAIN = "\x1b[1;31m", "\x1b[1;32m", "\x1b[0m"
 
 
@@ -78,10 +80,10 @@ def expect_tensor(value: Any, shape: tuple[int, ...], name: str = "the result") 
     """
     numbers = _numbers(value, name)
     if tuple(numbers.shape) != tuple(shape):
-        raise Mistake(f"{_capital(name)} has the shape {tuple(numbers.shape)}. It should be {tuple(shape)}.")
+        raise Mistake(f"{capital(name)} has the shape {tuple(numbers.shape)}. It should be {tuple(shape)}.")
     if numbers.isnan().any():
-        where = _index(numbers.isnan().nonzero()[0])
-        raise Mistake(f"{_capital(name)} holds NaN{where}: was something divided by zero, or infinity by infinity?")
+        where = index(numbers.isnan().nonzero()[0])
+        raise Mistake(f"{capital(name)} holds NaN{where}: was something divided by zero, or infinity by infinity?")
     return numbers
 
 
@@ -103,14 +105,14 @@ def judge(
         _judge_text(value, right, mistakes or {}, name)
         return
     numbers, expected = _numbers(value, name), _numbers(right, "right")
-    if _distance(numbers, expected) <= tolerance:
+    if distance(numbers, expected) <= tolerance:
         return
-    distances = {message: _distance(numbers, _numbers(wrong, message)) for message, wrong in (mistakes or {}).items()}
+    distances = {message: distance(numbers, _numbers(wrong, message)) for message, wrong in (mistakes or {}).items()}
     closest = min(distances, key=distances.get, default=None)
     if closest is not None and distances[closest] <= tolerance:
-        raise Mistake(closest + _side_by_side(expected, numbers))
+        raise Mistake(closest + side_by_side(expected, numbers))
     expect_tensor(value, tuple(expected.shape), name)
-    raise Mistake(_difference(expected, numbers, tolerance, name) + _hint_on_type(value, expected))
+    raise Mistake(difference(expected, numbers, tolerance, name) + _hint_on_type(value, expected))
 
 
 def choice(answer: Any, right: str, reasons: Mapping[str, str]) -> None:
@@ -131,16 +133,8 @@ def _name(student: Any) -> str:
     return name if isinstance(name, str) and name.isidentifier() else "Your function"
 
 
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
 def _short(text: str, longest: int) -> str:
     return text if len(text) <= longest else f"{text[: longest - 3]}..."
-
-
-def _index(position: torch.Tensor) -> str:
-    return f" at [{', '.join(str(int(i)) for i in position)}]" if len(position) else ""
 
 
 def _copy(value: Any) -> Any:
@@ -205,77 +199,11 @@ def _numbers(value: Any, name: str) -> torch.Tensor:
     if isinstance(value, list | tuple):
         rows = [_numbers(row, name) for row in value]
         if len({row.shape for row in rows}) > 1:
-            raise Mistake(f"{_capital(name)} is a {type(value).__name__} whose items have different shapes.")
+            raise Mistake(f"{capital(name)} is a {type(value).__name__} whose items have different shapes.")
         return torch.stack(rows) if rows else torch.zeros(0, dtype=torch.float64)
     if value is ... or value is None:
-        raise Mistake(f"{_capital(name)} is missing: found {value!r}.")
-    raise Mistake(f"{_capital(name)} should be a tensor of real numbers; found {_describe(value)}.")
-
-
-def _distance(value: torch.Tensor, other: torch.Tensor) -> float:
-    """Largest |value - other| / (1 + |other|) over the entries; infinite where the shapes differ."""
-    if value.shape != other.shape:
-        return float("inf")
-    apart = torch.where(value == other, 0.0, (value - other).abs() / (1 + other.abs()))
-    return float(apart.nan_to_num(nan=float("inf")).max()) if apart.numel() else 0.0
-
-
-def _difference(expected: torch.Tensor, numbers: torch.Tensor, tolerance: float, name: str) -> str:
-    apart = torch.where(numbers == expected, 0.0, (numbers - expected).abs() / (1 + expected.abs()))
-    apart = apart.nan_to_num(nan=float("inf"))
-    worst = np.unravel_index(int(apart.argmax()), tuple(apart.shape))
-    if expected.dim() == 0:
-        return f"{_capital(name)} is {_digits(numbers, expected)}. It should be {_digits(expected, numbers)}."
-    return (
-        f"{_capital(name)} is wrong in {int((apart > tolerance).sum())} of {apart.numel()} entries, most"
-        f"{_index(torch.tensor(worst))}: {_digits(numbers[worst], expected[worst])} should be "
-        f"{_digits(expected[worst], numbers[worst])}.{_side_by_side(expected, numbers)}"
-    )
-
-
-def _digits(number: torch.Tensor, other: torch.Tensor) -> str:
-    """As few decimals, two at least, as tell the two numbers apart."""
-    return next(
-        (f"{float(number):.{n}f}" for n in range(2, 10) if f"{float(number):.{n}f}" != f"{float(other):.{n}f}"),
-        f"{float(number):g}",
-    )
-
-
-def _side_by_side(expected: torch.Tensor, received: torch.Tensor, largest: int = 6) -> str:
-    """Both tables beside each other, of the matrix with the largest difference; nothing if a table would be large."""
-    if expected.shape != received.shape:
-        return f"\n  expected shape {tuple(expected.shape)}, received {tuple(received.shape)}"
-    tables = []
-    if expected.dim() > 2:
-        apart = (expected - received).abs().nan_to_num(nan=float("inf"))
-        leading = np.unravel_index(int(apart.argmax()), tuple(apart.shape))[:-2]
-        where = _index(torch.tensor(leading)) if expected.shape[:-2].numel() > 1 else ""
-        expected, received = expected[leading], received[leading]
-    else:
-        where = ""
-    for title, table in ((f"expected{where}", expected), ("received", received)):
-        table = torch.atleast_1d(table)
-        if table.dim() > 2 or max(table.shape) > largest or 0 in table.shape:
-            return ""
-        tables.append([title, *_lines(table.reshape(-1, table.shape[-1]), _decimals(expected, received))])
-    left, right = tables
-    width = max(map(len, left)) + 4
-    height = max(len(left), len(right))
-    left, right = (lines + [""] * (height - len(lines)) for lines in (left, right))
-    return "".join(f"\n  {before:<{width}}{after}".rstrip() for before, after in zip(left, right, strict=True))
-
-
-def _decimals(expected: torch.Tensor, received: torch.Tensor) -> int:
-    for decimals in range(2, 6):
-        if _lines(expected.reshape(1, -1), decimals) != _lines(received.reshape(1, -1), decimals):
-            return decimals
-    return 6
-
-
-def _lines(rows: torch.Tensor, decimals: int) -> list[str]:
-    words = [[f"{number:.{decimals}f}" for number in row] for row in rows.tolist()]
-    width = max((len(word) for row in words for word in row), default=0)
-    return ["  ".join(f"{word:>{width}}" for word in row) for row in words]
+        raise Mistake(f"{capital(name)} is missing: found {value!r}.")
+    raise Mistake(f"{capital(name)} should be a tensor of real numbers; found {_describe(value)}.")
 
 
 def _hint_on_type(value: Any, expected: torch.Tensor) -> str:
@@ -298,10 +226,10 @@ def _judge_text(value: Any, right: Any, mistakes: Mapping[str, Any], name: str) 
 
     if not isinstance(value, str | list | tuple):
         kind = "a string" if isinstance(right, str) else "a list of strings"
-        raise Mistake(f"{_capital(name)} should be {kind}; found {_describe(value)}.")
+        raise Mistake(f"{capital(name)} should be {kind}; found {_describe(value)}.")
     if plain(value) == plain(right):
         return
     for message, wrong in mistakes.items():
         if plain(value) == plain(wrong):
             raise Mistake(message)
-    raise Mistake(f"{_capital(name)} is {_describe(value)}. It should be {_describe(right)}.")
+    raise Mistake(f"{capital(name)} is {_describe(value)}. It should be {_describe(right)}.")

@@ -143,9 +143,9 @@ def _unfit(folder: Path) -> str:
 def _digest(folder: Path, master: Path) -> str:
     """What a mark depends on: the submission, the instructor's notebook, and the chapter's checks."""
     checks = Path(__file__).parents[1] / "checks"
+    shared, own = sorted(checks.glob("_*.py")), checks / f"{folder.name.partition('_')[2]}.py"
     digest = hashlib.sha256()
-    own = checks / f"{folder.name.partition('_')[2]}.py"
-    for path in (*sorted(folder.rglob("*")), master, checks / "__init__.py", own):
+    for path in (*sorted(folder.rglob("*")), master, *shared, own):
         if path.is_file():
             digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()
