@@ -76,18 +76,24 @@ def token_bars(attribution: Attribution, *, title: str | None = None, evidence: 
     return figure
 
 
-def token_strip(attributions: Sequence[Attribution], *, title: str, names: Sequence[str] | None = None) -> Figure:
-    """Several attributions of one text, one below the other; each is scaled by its largest absolute score."""
+def token_strip(
+    attributions: Sequence[Attribution], *, title: str, names: Sequence[str] | None = None, label: str = "method"
+) -> Figure:
+    """Several attributions of one text, one below the other; each is scaled by its largest absolute score.
+
+    names:  what to call each of them, where it is not the method; label: what the names are.
+    """
     tokens = attributions[0].tokens
     for attribution in attributions:
         if attribution.tokens != tokens:
             raise InputError("the attributions are of different texts; allowed: one text")
     scores = torch.stack([a.scores / (float(a.scores.abs().max()) or 1.0) for a in attributions])  # (row, seq)
     with _figure(title, 1.8 + 0.52 * len(tokens), 1.6 + 0.42 * len(attributions)) as (figure, axes):
-        image = axes.imshow(scores.numpy(), cmap=SIGNED, vmin=-1, vmax=1, aspect="auto")
+        colours, lowest = (SIGNED, -1) if (scores < 0).any() else (SHARE, 0)
+        image = axes.imshow(scores.numpy(), cmap=colours, vmin=lowest, vmax=1, aspect="auto")
         _token_ticks(axes, tokens)
         axes.set_yticks(range(len(attributions)), names or [attribution.method for attribution in attributions])
-        axes.set(xlabel="token", ylabel="method")
+        axes.set(xlabel="token", ylabel=label)
         _colour_bar(figure, image, axes, "score / largest")
     return figure
 
@@ -158,6 +164,26 @@ def layer_lines(values: torch.Tensor, names: Sequence[str], *, title: str, label
         axes.set_xticks(layers)
         axes.set(xlabel="layer", ylabel=label)
         _grid(axes, "y")
+    return figure
+
+
+def rates(values: dict[str, dict[str, float]], *, title: str, label: str, chance: dict[str, float]) -> Figure:
+    """For each group a mark between 0 and 1 for each thing compared, and one for chance.
+
+    values: {what is compared: {group: rate}}, at most eight; chance: {group: rate}, in the order to be shown.
+    """
+    if not 1 <= len(values) <= len(LINES) or any(set(rate) != set(chance) for rate in values.values()):
+        raise InputError(f"allowed: 1 to {len(LINES)} things to compare, each with a rate for each group of chance")
+    places = range(len(chance))
+    with _figure(title, 7, 1.6 + 0.27 * len(chance)) as (figure, axes):
+        for (name, rate), colour, form in zip(values.items(), LINES, "osD^vPX*", strict=False):
+            axes.plot([rate[group] for group in chance], places, form, color=colour, ms=6, alpha=0.85, label=name)
+        axes.plot(list(chance.values()), places, "|", color=INK, ms=11, mew=1.8, label="chance")
+        axes.set_yticks(places, [_plain(group) for group in chance])
+        axes.set_ylim(len(chance) - 0.5, -0.5)
+        axes.set(xlabel=label, ylabel="group", xlim=(-0.02, 1.02))
+        _grid(axes, "both")
+        axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
 

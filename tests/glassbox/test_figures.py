@@ -43,6 +43,9 @@ def every_figure(attribution):
         "evidence": figures.token_bars(attribution, title="Finding", evidence=evidence),
         "signed": figures.token_bars(signed, title="Finding"),
         "strip": figures.token_strip([attribution, signed], title="Finding"),
+        "rates": figures.rates(
+            {"one": {"a": 0.2, "b": 1.0}}, title="Finding", label="share", chance={"a": 0.1, "b": 0}
+        ),
         "map": figures.attention_map(causal()[0], TOKENS, title="Finding"),
         "one panel": figures.attention_grid(causal(1), TOKENS, title="Finding"),
         "five panels": figures.attention_grid(causal(5), TOKENS, title="Finding"),
@@ -188,3 +191,20 @@ def test_map_needs_one_matrix_that_fits(weights):
 def test_lines_need_a_name_each_and_at_most_eight(values, names):
     with pytest.raises(InputError, match=r"allowed: \(layer, name\), with 1 to 8 names"):
         figures.layer_lines(values, names, title="x", label="y")
+
+
+def test_rates_stand_in_the_order_of_chance_and_tell_what_they_compare():
+    values = {"rollout": {"b": 0.25, "a": 0.5}, "last layer": {"a": 1.0, "b": 0.0}}
+    axes = figures.rates(values, title="x", label="y", chance={"a": 0.1, "b": 0.2}).axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b"]
+    drawn = {line.get_label(): list(line.get_xdata()) for line in axes.lines}
+    assert drawn == {"rollout": [0.5, 0.25], "last layer": [1.0, 0.0], "chance": [0.1, 0.2]}
+    assert len({line.get_marker() for line in axes.lines}) == 3  # told apart without colour too
+    with pytest.raises(InputError, match="a rate for each group"):
+        figures.rates({"one": {"a": 1.0}}, title="x", label="y", chance={"b": 1.0})
+
+
+def test_a_strip_without_negative_scores_has_a_scale_from_zero(attribution):
+    strip = figures.token_strip([attribution], title="x", label="layer")
+    assert strip.axes[0].images[0].get_clim() == (0, 1)
+    assert strip.axes[0].get_ylabel() == "layer"
