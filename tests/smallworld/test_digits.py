@@ -47,6 +47,16 @@ def test_the_report_belongs_to_the_weights():
     assert report["parameters"] == sum(p.numel() for p in digits.network().parameters())
 
 
+@pytest.fixture
+def one_thread():
+    """On a network this small, a second thread waits longer than it works, and on a busy machine for minutes."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.usefixtures("one_thread")
 def test_training_again_does_as_well_and_leaves_the_random_numbers_alone():
     state = torch.get_rng_state()
     model = digits.train()
