@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from classroom.grade.feedback import HideTests
 from nbconvert.preprocessors import CSSHTMLHeaderPreprocessor, TagRemovePreprocessor
 from nbgrader.preprocessors import (
     CheckCellMetadata,
@@ -14,6 +13,8 @@ from nbgrader.preprocessors import (
     LockCells,
     SaveCells,
 )
+
+from classroom.grade.feedback import HideTests
 
 c = get_config()  # noqa: F821 - nbgrader puts it there
 

@@ -10,7 +10,6 @@ from smallworld.families import FAMILIES
 from smallworld.template import SLOT
 from smallworld.truth import Sentence
 
-
 GIVE_UP = 1000  # draws in a row that bring nothing new
 
 

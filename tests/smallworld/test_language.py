@@ -3,6 +3,7 @@
 from random import Random
 
 import pytest
+
 import smallworld
 from smallworld import world
 from smallworld.template import Draw, Family, fill, held_out

@@ -1,4 +1,4 @@
-"""People: who gives what to whom, which pronoun they take, who likes what, and short stories about one of them."""
+"""People: who gives what to whom, which pronoun they take, and short stories about one of them."""
 
 from __future__ import annotations
 
@@ -29,15 +29,29 @@ def draw_receiver(random: Random, template: str) -> Draw:
     )
 
 
+# Many openings, each with several ends: with few, a model learns at which place each of them names the giver.
+WHILE_TOGETHER = (
+    "When {first} and {second} went to the {place}",
+    "After {first} and {second} met at the {place}",
+    "While {first} and {second} were at the {place}",
+    "After {first} and {second} had a rest at the {place}",
+    "When {first} and {second} came home from the {place}",
+    "While {first} and {second} worked at the {place}",
+)
+TOGETHER = (
+    "{opener}, {first} and {second} were at the {place}",
+    "Then {first} and {second} had a rest near the {place}",
+    "The friends {first} and {second} worked at the {place}",
+    "There {first} and {second} met at the {place}",
+)
 giver_receiver = Family(
     "giver_receiver",
     (
-        "When {first} and {second} went to the {place}, {giver} {verb} a {gift} to",
-        "After {first} and {second} met at the {place}, {giver} {verb} a {gift} to",
-        "While {first} and {second} were at the {place}, {giver} {verb} the {gift} to",
-        "{opener}, {first} and {second} were at the {place}, and {giver} {verb} a {gift} to",
-        "Then {first} and {second} had a rest near the {place}. Later {giver} {verb} the {gift} to",
-        "The friends {first} and {second} worked at the {place}. One day {giver} {verb} a {gift} to",
+        *(opening + ", {giver} {verb} a {gift} to" for opening in WHILE_TOGETHER),
+        *(opening + ", {giver} {verb} the {gift} to" for opening in WHILE_TOGETHER),
+        *(opening + ", and {giver} {verb} a {gift} to" for opening in TOGETHER),
+        *(opening + ". Later {giver} {verb} the {gift} to" for opening in TOGETHER),
+        *(opening + ". One day {giver} {verb} a {gift} to" for opening in TOGETHER),
         "While {first} and {second} had a rest at the {place}, {giver} {verb} a {gift} to",
     ),
     draw_receiver,
@@ -91,37 +105,6 @@ pronouns = Family(
 )
 
 
-def draw_preference(random: Random, template: str) -> Draw:
-    (first, second), (this, that) = two(random, world.NAMES), two(random, world.DRINKS)
-    third = another(random, world.DRINKS, this, that)
-    asker, liked = random.choice([("first", "this"), ("second", "that")])
-    slots = {"first": first, "second": second, "this": this, "that": that, "place": random.choice(world.SHOPS)}
-    other_liked = "that" if liked == "this" else "this"
-    other_asker = "second" if asker == "first" else "first"
-    return Draw(
-        slots | {"asker": slots[asker]},
-        (" " + slots[liked],),
-        (asker, liked, "asker"),
-        (other_asker, other_liked, "place"),
-        [({"asker": slots[other_asker]}, (" " + slots[other_liked],)), ({liked: third}, (" " + third,))],
-    )
-
-
-preferences = Family(
-    "preferences",
-    (
-        "Here {first} likes {this}. But {second} likes {that}. At the {place}, {asker} asked for some",
-        "At the {place}, {first} wants {this} and {second} wants {that}. Then {asker} asked for some",
-        "In the {place} there was {this} for {first} and {that} for {second}. Later {asker} took some",
-        "While {first} likes {this}, {second} likes {that}. In the {place}, {asker} took some",
-        "One day {first} bought {this} and {second} bought {that}. At the {place}, {asker} had some",
-        "There is {this} for {first}. There is {that} for {second}. At the {place}, {asker} had some",
-        "At the {place}, {first} likes {this} and {second} likes {that}. Later {asker} asked for some",
-    ),
-    draw_preference,
-)
-
-
 def draw_story(random: Random, template: str) -> Draw:
     names, pronoun = random.choice(
         [(world.WOMEN, world.SUBJECT_PRONOUNS["woman"]), (world.MEN, world.SUBJECT_PRONOUNS["man"])]
@@ -172,4 +155,4 @@ stories = Family(
     draw_story,
 )
 
-FAMILIES = (giver_receiver, pronouns, preferences, stories)
+FAMILIES = (giver_receiver, pronouns, stories)
