@@ -178,7 +178,7 @@ def _explain(error: BaseException, name: str, args: tuple) -> str:
     if isinstance(error, NotImplementedError) and not str(error):
         inner = frames[-1].name if frames else name
         what = f"{name} is" if inner in (name, "<lambda>") else f"{name} calls {inner}, which is"
-        return f"{what} not written yet: replace `raise NotImplementedError()` by your code."
+        return f"{what} not written yet: replace `raise NotImplementedError()` with your code."
     if not frames:
         return f"{name} can't be called as the exercise asks: {error}.{given}"
     home = os.path.dirname(frames[0].filename)
