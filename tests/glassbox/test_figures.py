@@ -160,7 +160,7 @@ def boxes(texts, figure):
     return [text.get_window_extent() for text in texts if text.get_text()]
 
 
-@pytest.mark.parametrize("values", [torch.full((3, 8), 0.5), torch.rand(3, 8), torch.eye(8)])
+@pytest.mark.parametrize("values", [torch.full((3, 8), 0.5), torch.eye(8), torch.arange(2)[:, None].expand(2, 8)])
 def test_names_of_lines_do_not_overlap(values):
     figure = figures.layer_lines(values, [f"name {number}" for number in range(8)], title="x", label="share")
     names = sorted(boxes(figure.axes[0].texts, figure), key=lambda box: box.y0)
