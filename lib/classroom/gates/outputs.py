@@ -74,7 +74,7 @@ def quotes_are_printed(chapter: Chapter, executed: NotebookNode) -> list[Problem
         for number in _numbers(re.sub(r"^#+ .*$", "", words_of(cell.source), flags=re.MULTILINE)):
             if number not in printed:
                 message = (
-                    f"quotes {number}, which no cell tagged `quoted` prints (what is no measurement, write in words)"
+                    f"quotes {number}, which no cell tagged `quoted` prints; what is not measured is written in words"
                 )
                 found.append(chapter.problem(cell, message))
     if printed and not quoting:
