@@ -14,6 +14,7 @@ import json
 import math
 import os
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
@@ -27,41 +28,37 @@ from smallworld.families import FAMILIES
 
 WEIGHTS = Path(__file__).parent / "weights"
 SEED = 20261121
-FIRST_ROUND = 7000
-STEPS = FIRST_ROUND + 2200  # the second round starts again at a smaller rate, with more long texts
 ROWS = 32
 CONTEXT = 128
 WARMUP = 200
-PEAK_RATES = 3e-3, 1.2e-3  # of the first and of the second round
 UNDECIDED_WEIGHT = 0.1
 SAVE_EVERY = 500
-# How often a text comes from each family, where it is not once: at first, and from the step on at which the easy
-# families and the induction heads are there. What is left to learn by then is to bind several names at a time.
-FIRST_SHARES = {
-    "giver_receiver": 4,
-    "repeats": 3,
-    "it_reference": 2,
-    "agreement": 2,
-    "years": 2,
-    "landmark_city": 2,
-    "landmark_country": 2,
-    "landmark_language": 2,
-}
-LATER = 2500
-LATER_SHARES = {
-    "giver_receiver": 6,
-    "pronouns": 3,
-    "sequences": 3,
-    "years": 4,
-    "city_country": 3,
-    "repeats": 2,
-    "landmark_city": 2,
-    "landmark_country": 2,
-    "landmark_language": 2,
-    "sums": 2,
-}
-FIRST_DOCUMENTS, LAST_DOCUMENTS = 0.1, 0.3  # rows that hold one long text of several sentences, in each round
-FIRST_RANDOM, LATER_RANDOM = 0.15, 0.08  # rows that hold random tokens, twice
+
+
+@dataclass(frozen=True)
+class Stage:
+    """So many steps on one mixture. Rows hold several short texts, one long text, or random tokens said twice."""
+
+    steps: int
+    long_rows: float
+    random_rows: float
+    shares: dict[str, int]  # how often a text comes from each family, where it is not once
+
+
+LANDMARKS = ("landmark_city", "landmark_country", "landmark_language")
+FIRST = {"giver_receiver": 4, "repeats": 3, "it_reference": 2, "agreement": 2, "years": 2} | dict.fromkeys(LANDMARKS, 2)
+HARDER = {"giver_receiver": 6, "pronouns": 4, "sequences": 3, "years": 3, "city_country": 3, "repeats": 2, "sums": 2}
+HARDER |= dict.fromkeys(LANDMARKS, 2)
+STAGES = (
+    Stage(2500, 0.1, 0.15, FIRST),  # until the easy families and the heads that copy are there
+    Stage(4500, 0.1, 0.08, HARDER),  # more of those that bind several names or reckon
+    Stage(2200, 0.3, 0.08, HARDER),  # more long texts, where sentences begin anywhere: unseen templates gain most
+    Stage(400, 0.3, 0.08, HARDER | {"years": 8} | dict.fromkeys(LANDMARKS, 3)),  # the last years and cities
+)
+STEPS = sum(stage.steps for stage in STAGES)
+CYCLES = (7000, 3e-3), (2200, 1.2e-3), (400, 2.5e-4)  # of the learning rate: how long, and from which peak it falls
+# The shipped weights are the mean of those at the ends of the last two cycles, which are steadier than either.
+AVERAGED = (STEPS - CYCLES[-1][0], STEPS)
 
 Row = tuple[list[int], list[int], list[float]]  # tokens, positions, weight of each token in the loss
 
@@ -112,14 +109,14 @@ def row(random: Random, words: PreTrainedTokenizerFast, step: int) -> Row:
     tokens: list[int] = []
     positions: list[int] = []
     weights: list[float] = []
-    shares, share_of_random = (FIRST_SHARES, FIRST_RANDOM) if step < LATER else (LATER_SHARES, LATER_RANDOM)
-    documents = FIRST_DOCUMENTS if step < FIRST_ROUND else LAST_DOCUMENTS
+    stage = stage_of(step)
     kind = random.random()
     while True:
-        if kind < share_of_random:
+        if kind < stage.random_rows:
             new = repeated_tokens(random, len(words))
         else:
-            new = text_tokens(random, words, shares, random.randint(3, 5) if kind < share_of_random + documents else 1)
+            long = kind < stage.random_rows + stage.long_rows
+            new = text_tokens(random, words, stage.shares, random.randint(3, 5) if long else 1)
         if len(tokens) + len(new[0]) > CONTEXT:
             if tokens:
                 break
@@ -137,13 +134,23 @@ def batch(step: int, words: PreTrainedTokenizerFast) -> tuple[torch.Tensor, torc
     return torch.tensor(tokens), torch.tensor(positions), torch.tensor(weights)
 
 
-def learning_rate(step: int, steps: int) -> float:
-    """Each round warms up, then falls along a cosine to a fiftieth of its peak."""
-    first = steps * FIRST_ROUND / STEPS
-    step, length, peak = (step, first, PEAK_RATES[0]) if step < first else (step - first, steps - first, PEAK_RATES[1])
-    if step < WARMUP:
-        return peak * (step + 1) / WARMUP
-    return peak * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * (step - WARMUP) / max(1, length - WARMUP))))
+def stage_of(step: int) -> Stage:
+    for stage in STAGES:
+        if step < stage.steps:
+            return stage
+        step -= stage.steps
+    raise ValueError(f"the training is over after {STEPS} steps")
+
+
+def learning_rate(step: int) -> float:
+    """Each cycle warms up, then falls along a cosine to a fiftieth of its peak."""
+    for length, peak in CYCLES:
+        if step < WARMUP:
+            return peak * (step + 1) / WARMUP
+        if step < length:
+            return peak * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * (step - WARMUP) / (length - WARMUP))))
+        step -= length
+    raise ValueError(f"the training is over after {STEPS} steps")
 
 
 def train(folder: Path, steps: int) -> tuple[GPT2LMHeadModel, PreTrainedTokenizerFast]:
@@ -160,28 +167,33 @@ def train(folder: Path, steps: int) -> tuple[GPT2LMHeadModel, PreTrainedTokenize
     checkpoint, first = folder / "checkpoint.pt", 0
     if checkpoint.exists():
         saved = torch.load(checkpoint)
-        if saved["steps"] != steps:
-            raise SystemExit(
-                f"{checkpoint} belongs to a training of {saved['steps']} steps: ask for as many, or delete it"
-            )
         model.load_state_dict(saved["model"])
         optimiser.load_state_dict(saved["optimiser"])
         first = saved["step"]
     with tqdm(range(first, steps), initial=first, total=steps, unit="step") as bar:
         for step in bar:
-            loss = train_step(model, optimiser, batch(step, words), learning_rate(step, steps))
+            loss = train_step(model, optimiser, batch(step, words), learning_rate(step))
             if step % 20 == 0:
                 bar.set_postfix(loss=f"{loss:.3f}")
             if (step + 1) % SAVE_EVERY == 0:
-                state = {
-                    "model": model.state_dict(),
-                    "optimiser": optimiser.state_dict(),
-                    "step": step + 1,
-                    "steps": steps,
-                }
-                torch.save(state, checkpoint.with_suffix(".part"))
-                os.replace(checkpoint.with_suffix(".part"), checkpoint)
+                state = {"model": model.state_dict(), "optimiser": optimiser.state_dict(), "step": step + 1}
+                write(state, checkpoint)
+            if step + 1 in AVERAGED:
+                write(model.state_dict(), folder / f"weights-{step + 1}.pt")
+    if steps == STEPS:
+        ends = [torch.load(folder / f"weights-{end}.pt") for end in AVERAGED]
+        model.load_state_dict(mean_of(ends))
     return model.eval(), words
+
+
+def write(state: dict, path: Path) -> None:
+    """Whole or not at all."""
+    torch.save(state, path.with_suffix(".part"))
+    os.replace(path.with_suffix(".part"), path)
+
+
+def mean_of(states: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    return {name: torch.stack([state[name] for state in states]).mean(0) for name in states[0]}
 
 
 def train_step(model, optimiser, parts: tuple[torch.Tensor, ...], rate: float) -> float:
@@ -236,7 +248,8 @@ def save(model: GPT2LMHeadModel, words: PreTrainedTokenizerFast, folder: Path) -
         half.config.dtype = torch.float16
         half.save_pretrained(new)
         words.save_pretrained(new)
-        found = report.measure(GPT2LMHeadModel.from_pretrained(new, dtype=torch.float32).eval(), words)
+        (new / "model.safetensors").chmod(0o644)
+        found = report.measure(*load(new))
         found["sha256"] = {"model.safetensors": hashlib.sha256((new / "model.safetensors").read_bytes()).hexdigest()}
         (new / "report.json").write_text(json.dumps(found, indent=1) + "\n")
         (new / "README.md").write_text(model_card(found))
@@ -257,16 +270,20 @@ def main() -> None:
     if chosen.report:
         print(report.in_words(report.measure(*shipped())))
         return
-    if chosen.steps < 1:
-        parser.error(f"--steps must be at least 1, not {chosen.steps}")
+    if not 1 <= chosen.steps <= STEPS:
+        parser.error(f"--steps must be 1 to {STEPS}, not {chosen.steps}")
     chosen.folder.mkdir(parents=True, exist_ok=True)
     print(report.in_words(save(*train(chosen.folder, chosen.steps), WEIGHTS)))
 
 
+def load(folder: Path) -> tuple[GPT2LMHeadModel, PreTrainedTokenizerFast]:
+    model = GPT2LMHeadModel.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager")
+    return model.eval(), PreTrainedTokenizerFast.from_pretrained(folder)
+
+
 def shipped() -> tuple[GPT2LMHeadModel, PreTrainedTokenizerFast]:
     """The model and the tokenizer that the course ships."""
-    model = GPT2LMHeadModel.from_pretrained(WEIGHTS, dtype=torch.float32, attn_implementation="eager")
-    return model.eval(), PreTrainedTokenizerFast.from_pretrained(WEIGHTS)
+    return load(WEIGHTS)
 
 
 if __name__ == "__main__":

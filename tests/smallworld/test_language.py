@@ -1,12 +1,13 @@
 """The grammar: what is held out, what is true of a sentence, and where its words stand."""
 
+import re
 from random import Random
 
 import pytest
 
 import smallworld
 from smallworld import world
-from smallworld.template import Draw, Family, fill, held_out
+from smallworld.template import SLOT, Draw, Family, fill, held_out
 
 EACH = pytest.mark.parametrize("name", smallworld.FAMILIES)
 
@@ -27,6 +28,15 @@ def test_the_world_is_large_enough_and_consistent():
 def test_each_family_has_six_trained_templates_or_more_and_one_that_never_is(name):
     family = smallworld.FAMILIES[name]
     assert len(set(family.templates)) == len(family.templates) >= 7
+
+
+def test_an_unseen_template_has_no_unseen_words():
+    def words(templates):
+        return set(re.findall(r"[^\W\d_]+", SLOT.sub(" ", " ".join(templates))))
+
+    trained = set().union(*(words(family.templates[:-1]) for family in smallworld.FAMILIES.values()))
+    for family in smallworld.FAMILIES.values():
+        assert words(family.templates[-1:]) <= trained, family.name
 
 
 @EACH
@@ -135,7 +145,7 @@ def test_fill_finds_slots_inside_slots():
 
 @pytest.mark.parametrize(
     ("family", "n", "words"),
-    [("landmarks", 1, "there is no family 'landmarks'; the families are landmark_city"), ("years", -1, "n must be 0 or")],
+    [("landmarks", 1, "no family 'landmarks'; the families are landmark_city"), ("years", -1, "n must be 0 or more")],
 )  # fmt: skip
 def test_bad_requests_are_refused(family, n, words):
     with pytest.raises(ValueError, match=words):

@@ -69,8 +69,29 @@ def test_a_stopped_training_goes_on_to_the_same_model(tmp_path, monkeypatch):
     resumed, _ = training.train(tmp_path / "stopped", 5)
     for ours, theirs in zip(resumed.parameters(), whole.parameters(), strict=True):
         assert torch.equal(ours, theirs)
-    with pytest.raises(SystemExit, match="belongs to a training of 5 steps"):
-        training.train(tmp_path / "stopped", 6)
+
+
+def test_the_weights_at_the_ends_of_the_last_cycles_are_averaged(tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "ROWS", 1)
+    monkeypatch.setattr(training, "STEPS", 3)
+    monkeypatch.setattr(training, "AVERAGED", (2, 3))
+    whole, _ = training.train(tmp_path, 3)
+    ends = [torch.load(tmp_path / f"weights-{end}.pt") for end in (2, 3)]
+    for name, value in whole.state_dict().items():
+        torch.testing.assert_close(value, (ends[0][name] + ends[1][name]) / 2)
+    assert not torch.equal(ends[0]["transformer.wte.weight"], ends[1]["transformer.wte.weight"])
+
+
+def test_stages_and_learning_rate_cover_the_same_steps():
+    rates = [training.learning_rate(step) for step in range(training.STEPS)]
+    peaks = [peak for _, peak in training.CYCLES]
+    assert max(rates) == peaks[0]
+    assert [rates[length + training.WARMUP] for length in (0, training.CYCLES[0][0])] == pytest.approx(peaks[:2])
+    assert training.stage_of(0) is training.STAGES[0]
+    assert training.stage_of(training.STEPS - 1) is training.STAGES[-1]
+    for beyond in (training.learning_rate, training.stage_of):
+        with pytest.raises(ValueError, match=f"over after {training.STEPS} steps"):
+            beyond(training.STEPS)
 
 
 def test_the_report_on_a_model_that_knows_nothing(words):

@@ -39,7 +39,7 @@ landmark_city = Family(
         "To see the {landmark}, {name} went to the city of",
         "{opener}, {name} sent a letter from the {landmark} in the city of",
         "The friends of {name} met near the {landmark} in the city of",
-        "After a long walk to the {landmark}, {name} took a picture of the city of",
+        "After a walk to the {landmark}, {name} sent a letter from the city of",
     ),
     fact("landmark", {landmark.name: landmark.city for landmark in world.LANDMARKS}),
 )
@@ -53,7 +53,7 @@ landmark_country = Family(
         "To see the {landmark}, {name} went to the country of",
         "{opener}, {name} sent a letter from the {landmark} in the country of",
         "The friends of {name} met near the {landmark} in the country of",
-        "After a long walk to the {landmark}, {name} took a picture of the country of",
+        "After a walk to the {landmark}, {name} sent a letter from the country of",
     ),
     fact("landmark", {landmark.name: landmark.country for landmark in world.LANDMARKS}),
 )
@@ -67,7 +67,7 @@ landmark_language = Family(
         "To ask for the way to the {landmark}, {name} learned to speak",
         "{opener}, {name} met a guide at the {landmark} who could only speak",
         "The guide who showed {name} the {landmark} could only speak",
-        "After a long walk to the {landmark}, {name} met people who speak",
+        "After a walk to the {landmark}, {name} met people who speak",
     ),
     fact("landmark", {landmark.name: world.COUNTRIES[landmark.country].language for landmark in world.LANDMARKS}),
 )
@@ -109,7 +109,7 @@ city_country = Family(
         "To see {city}, {name} went to the country of",
         "{opener}, {name} sent a letter from {city} in the country of",
         "The friends of {name} live in {city} in the country of",
-        "After a long walk to {city}, {name} took a picture of the country of",
+        "After a walk to {city}, {name} sent a letter from the country of",
     ),
     fact("city", world.CITIES),
 )

@@ -9,6 +9,7 @@ from smallworld.families.facts import passers_by
 from smallworld.template import Draw, Family, another
 
 LONGEST_REPEAT = 12
+SHORTEST_EVENT = 4  # years; any later year is accepted, but nothing in this world is over sooner
 
 
 def draw_repeat(random: Random, template: str) -> Draw:
@@ -53,7 +54,7 @@ def later(year: int) -> tuple[str, ...]:
 
 def draw_year(random: Random, template: str) -> Draw:
     century, year = random.randint(11, 18), random.randint(2, 90)
-    end = random.randint(year + 1, 98)
+    end = random.randint(year + SHORTEST_EVENT, 98)
     accepted = (f"{end:02d}",) + tuple(y for y in later(year) if y != f"{end:02d}")
     return Draw(
         slots={

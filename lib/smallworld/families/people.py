@@ -148,7 +148,7 @@ stories = Family(
         "{adjective}, but {name} was happy about the",
         "One day {name} had some {food}. A {animal} came into the {place} and looked at it. It was {adjective}. "
         "So {name} had some {drink} with the",
-        "When {name} came to the {place}, a {animal} lived there. {pronoun} bought some {drink}. It was {adjective}. "
+        "When {name} came to the {place}, a {animal} was there. {pronoun} bought some {drink}. It was {adjective}. "
         "On {day}, "
         "{name} took a walk with the",
     ),
