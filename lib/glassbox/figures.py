@@ -167,10 +167,11 @@ def layer_lines(values: torch.Tensor, names: Sequence[str], *, title: str, label
     return figure
 
 
-def rates(values: dict[str, dict[str, float]], *, title: str, label: str, chance: dict[str, float]) -> Figure:
+def rates(values: dict[str, dict[str, float]], *, title: str, label: str, chance: dict[str, float], by: str) -> Figure:
     """For each group a mark between 0 and 1 for each thing compared, and one for chance.
 
-    values: {what is compared: {group: rate}}, at most eight; chance: {group: rate}, in the order to be shown.
+    values: {what is compared: {group: rate}}, at most eight; chance: {group: rate}, in the order to be shown; by: what
+    the groups are.
     """
     if not 1 <= len(values) <= len(LINES) or any(set(rate) != set(chance) for rate in values.values()):
         raise InputError(f"allowed: 1 to {len(LINES)} things to compare, each with a rate for each group of chance")
@@ -181,7 +182,7 @@ def rates(values: dict[str, dict[str, float]], *, title: str, label: str, chance
         axes.plot(list(chance.values()), places, "|", color=INK, ms=11, mew=1.8, label="chance")
         axes.set_yticks(places, [_plain(group) for group in chance])
         axes.set_ylim(len(chance) - 0.5, -0.5)
-        axes.set(xlabel=label, ylabel="group", xlim=(-0.02, 1.02))
+        axes.set(xlabel=label, ylabel=by, xlim=(-0.02, 1.02))
         _grid(axes, "both")
         axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return figure

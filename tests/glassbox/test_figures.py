@@ -195,13 +195,13 @@ def test_lines_need_a_name_each_and_at_most_eight(values, names):
 
 def test_rates_stand_in_the_order_of_chance_and_tell_what_they_compare():
     values = {"rollout": {"b": 0.25, "a": 0.5}, "last layer": {"a": 1.0, "b": 0.0}}
-    axes = figures.rates(values, title="x", label="y", chance={"a": 0.1, "b": 0.2}).axes[0]
+    axes = figures.rates(values, title="x", label="y", chance={"a": 0.1, "b": 0.2}, by="family").axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b"]
     drawn = {line.get_label(): list(line.get_xdata()) for line in axes.lines}
     assert drawn == {"rollout": [0.5, 0.25], "last layer": [1.0, 0.0], "chance": [0.1, 0.2]}
     assert len({line.get_marker() for line in axes.lines}) == 3  # told apart without colour too
     with pytest.raises(InputError, match="a rate for each group"):
-        figures.rates({"one": {"a": 1.0}}, title="x", label="y", chance={"b": 1.0})
+        figures.rates({"one": {"a": 1.0}}, title="x", label="y", chance={"b": 1.0}, by="z")
 
 
 def test_a_strip_without_negative_scores_has_a_scale_from_zero(attribution):
