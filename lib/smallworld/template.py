@@ -48,12 +48,12 @@ class Family:
 
     def held_out_sentence(self, random: Random) -> Sentence:
         """Half of the time from the template that is never trained on, half of the time an unseen combination."""
-        if random.random() < 0.5:
-            return self._sentence(random, self.templates[-1])[0]
-        while True:
-            sentence, _ = self._sentence(random, random.choice(self.templates[:-1]))
-            if held_out(sentence.prompt):
-                return sentence
+        if random.random() >= 0.5:
+            for _ in range(100 * HELD_OUT_SHARE):  # a family may be so small that all of its combinations are seen
+                sentence, _ = self._sentence(random, random.choice(self.templates[:-1]))
+                if held_out(sentence.prompt):
+                    return sentence
+        return self._sentence(random, self.templates[-1])[0]
 
     def _sentence(self, random: Random, template: str) -> tuple[Sentence, str]:
         draw = self.draw(random, template)
