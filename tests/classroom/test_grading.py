@@ -211,3 +211,14 @@ def test_what_is_missing_is_said(course, graded, tmp_path):
         grade(course, "07_none")
     with pytest.raises(ClickException, match="no submissions: they belong in"):
         grade(course, CHAPTER, tmp_path)
+
+
+def test_marking_leaves_the_environment_as_it_was(monkeypatch):
+    from classroom import grade
+
+    monkeypatch.delenv("PYTHONWARNINGS", raising=False)
+    before = dict(os.environ)
+    with pytest.raises(KeyError), grade._environment():
+        assert os.environ["PYTHONWARNINGS"] == "ignore"
+        raise KeyError
+    assert dict(os.environ) == before

@@ -12,6 +12,8 @@ import sqlite3
 import sys
 import tempfile
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -57,8 +59,8 @@ def grade(root: Path, chapter: str, submissions: Path | None = None) -> list[Row
     folders = sorted(folder for folder in submissions.glob("*") if folder.is_dir()) if submissions.is_dir() else []
     if not folders:
         raise click.ClickException(f"no submissions: they belong in {submissions}/STUDENT/{chapter}/{chapter}.ipynb")
-    _prepare(root)
-    with tempfile.TemporaryDirectory() as release, warnings.catch_warnings():
+    _back_up(root)
+    with tempfile.TemporaryDirectory() as release, _environment(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # nbgrader's own, about its database
         nbgrader = _nbgrader(root, submissions, Path(release))
         _register(nbgrader, chapter)
@@ -73,10 +75,21 @@ def grade(root: Path, chapter: str, submissions: Path | None = None) -> list[Row
     return rows
 
 
-def _prepare(root: Path) -> None:
-    """Back the gradebook up, and let nbgrader find the programs of this environment (it starts `alembic` by name)."""
+@contextmanager
+def _environment() -> Iterator[None]:
+    """The variables that nbgrader and the students' kernels need; afterwards all are as they were."""
+    before = dict(os.environ)
+    # nbgrader starts `alembic` by name.
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     os.environ["PYTHONWARNINGS"] = "ignore"  # an honest warning in a graded cell would cost all its marks
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _back_up(root: Path) -> None:
     gradebook = root / "gradebook.db"
     if gradebook.is_file():
         copy = root / "grades" / "backup" / f"gradebook-{datetime.now():%Y%m%d-%H%M%S}.db"
