@@ -26,8 +26,8 @@
 # %% [markdown]
 # # 02 Rollout: where does information flow across layers?
 #
-# A model reads *When Mary and John went to the store, John gave a drink to* and says *Mary*. In chapter 01 you looked at one
-# layer at a time. Look at six of them at once: run the next two cells, and ask each layer which word the last token
+# A model reads *When Mary and John went to the store, John gave a drink to* and says *Mary*. One layer's
+# attention says where that layer looks. Look at six layers at once: run the next two cells, and ask each layer which word the last token
 # listens to.
 
 # %%
@@ -45,10 +45,11 @@ PROMPT = "When Mary and John went to the store, John gave a drink to"
 
 # %% alt="Heat map of six rows, one for each layer, over the tokens of the prompt. The layers disagree about which token the last one listens to."
 layers = [gb.explain(model, tokenizer, PROMPT, method="attention", layer=layer) for layer in range(6)]
-figures.token_strip(layers, names=[str(layer) for layer in range(6)], label="layer", title="Six layers, six answers: which one explains the prediction?")
+figures.token_strip(layers, names=[str(layer) for layer in range(6)], label="layer", title="Six layers, five answers: which one explains the prediction?")
 
 # %% [markdown]
-# Each row is an honest measurement, and no two agree. Worse, from the second layer on, the rows are not even about words:
+# Each row is an honest measurement, but six layers have five different favourites: the comma, the start token (twice), *and*,
+# *Mary* and *John*. Worse, from the second layer on, the rows are not even about words:
 # what stands at the position of *store* in layer three is a mixture of everything that *store* has listened to in the
 # layers below. To know which **words** reached the last token, we have to follow the mixtures down, layer by layer. That
 # is rollout, and it is ten lines of code.
@@ -62,8 +63,8 @@ figures.token_strip(layers, names=[str(layer) for layer in range(6)], label="lay
 # 5. compute attention flow, and say how it differs from rollout;
 # 6. judge whether rollout explains a prediction, against words that are known to decide it.
 #
-# **You need** chapter 01 (queries, keys, the causal mask) and the product of two matrices. **Time:** 100 minutes.
-# **New since chapter 01:** there you asked where one layer looks. Here you ask what arrives after all of them.
+# **You need** queries, keys and the causal mask (the book's glossary explains them), and the product of two matrices. **Time:** 100 minutes.
+# **The new question:** not where one layer looks, but what arrives after all of them.
 #
 # **How to work.** Write your code in place of `raise NotImplementedError()`, run the cell, then run the check below it. A
 # check that fails says which mistake it thinks you made. Hints open one at a time.
@@ -138,8 +139,8 @@ check.fuse_heads(fuse_heads, seed=4711)
 # </details>
 
 # %% [markdown]
-# Attention is only half of what a block does. A transformer block **adds** its output to what came in, $x + \text{attention}(x)$,
-# so most of a token travels on unchanged: this is the residual stream. Abnar and Zuidema (2020) write it as the identity
+# Attention is not the only way up. A transformer block **adds** its output to what came in, $x + \text{attention}(x)$,
+# so what a token held before travels on beside what attention brings: this is the residual stream. Abnar and Zuidema (2020) write it as the identity
 # matrix, mixed half and half with the attention:
 #
 # $$\hat{A} = \text{rows of } \big( (1 - r)\, A + r\, I \big) \text{ divided by their sums}, \qquad r = \tfrac12$$
@@ -191,8 +192,8 @@ check.add_residual(add_residual, seed=4711)
 # <details><summary>Why the check holds</summary>
 #
 # Each row is a mixture, so its entries are shares of a whole and must sum to one. The order matters where the heads were
-# fused by maximum or minimum: a row that all heads agree to be weak, such as $(0.2, 0.1, 0.1)$, should stay weak beside
-# the identity. Dividing before mixing would blow it up to full strength first.
+# fused by maximum or minimum: the row $(0.2, 0.1, 0.1)$ of the minimum sums to only 0.4, because the heads look at
+# different tokens. It should stay weak beside the identity. Dividing before mixing would bring it to full strength first.
 #
 # </details>
 
@@ -239,8 +240,8 @@ check.why_identity(answer_why_identity)
 # $0.5 \cdot (0, 0.5, 0.5)$. Together: $(0.25, 0.5, 0.25)$. A quarter of *sat* comes from *The*, although *sat* never
 # looked at *The* in either layer. It came by way of *cat*. This is what no single layer can show.
 #
-# Multiply the other way round and the row is $(0, 0.75, 0.25)$: *The* is lost, since in the other order *cat* would have
-# to look at *The* after *sat* had looked at *cat*.
+# Multiply the other way round and the row is $(0, 0.75, 0.25)$: *The* is lost. In that order *cat* looks at *The*
+# only in the upper layer, too late to hand it on to *sat*.
 
 # %% [markdown]
 # ### Exercise 2.4: Roll it out
@@ -270,7 +271,7 @@ check.why_identity(answer_why_identity)
 
 # %% nbgrader={"grade_id": "rollout", "solution": true}
 def rollout(attentions: list[torch.Tensor], residual_weight: float = 0.5, fuse: str = "mean") -> torch.Tensor:
-    """How much of each input token has flowed into each token at the top: (query, key), rows summing to one."""
+    """The share of each token at the top that comes from each input token: (query, key), rows summing to one."""
     ### BEGIN SOLUTION
     flow = torch.eye(attentions[0].shape[-1], dtype=attentions[0].dtype)
     for layer in attentions:  # (head, query, key)
@@ -299,8 +300,8 @@ check.rollout(rollout, seed=4711)
 #
 # *5 points · ●○○ · 3 minutes*
 #
-# You have `R = rollout(attentions)` for a text of five tokens, numbered from 0. Where do you read how much of token 0 has reached
-# token 4 at the top?
+# You have `R = rollout(attentions)` for a text of five tokens, numbered from 0. Where do you read what share of
+# token 4 at the top comes from token 0?
 #
 # - **a** `R[0, 4]`
 # - **b** the entry `[4, 0]` of the first layer
@@ -420,7 +421,7 @@ check.uniform_rollout(uniform_rollout, seed=4711)
 #
 # Now put both side by side: your rollout as bars, the baseline as black marks.
 
-# %% alt="Bar chart of rollout scores for each token of the prompt with a mark for uniform attention at each bar. The bars lie close to their marks; the evidence words Mary and the second John do not stand out."
+# %% alt="Bar chart of rollout scores for each token of the prompt with a mark for uniform attention at each bar. The bars fall from left to right as the marks do; the start token's bar is far above its mark, and nearly all others are below theirs. The evidence words Mary and the second John do not stand out."
 baseline = uniform_rollout(len(attentions), len(tokens))
 evidence = smallworld.token_mask(PROMPT, ((5, 9), (38, 42)), tokenizer)
 figures.token_bars(
@@ -436,8 +437,9 @@ print(f"largest rollout / baseline: {tokens[int((flow[-1] / baseline).argmax())]
 
 # %% [markdown] tags=["quotes"]
 # The correlation with a model that prefers nothing is 0.95. What this model adds is more of the same: the start token has
-# 0.72 where the mask alone would give 0.42, and of all tokens it is the one that gains most, by a factor of 1.7. Heads
-# that find nothing to look for rest on the first token (the chapter on attention calls them sinks), and rollout counts their rest as flow.
+# 0.72 where the mask alone would give 0.42, and of all tokens it is the one that gains most, by a factor of 1.7. A token
+# that draws attention in this way, with no word of its own to offer, is called a sink. Rollout counts that attention as flow
+# like any other.
 
 # %% [markdown]
 # ### Question 2.7: The first token
@@ -474,11 +476,12 @@ for residual_weight in (0.1, 0.3, 0.5, 0.7, 0.9):
     row = []
     for fuse in ("mean", "max", "min"):
         scores = rollout(attentions, residual_weight, fuse)[-1, 1:-1]  # without <|start|> and the last token
-        row.append(tokens[1 + int(scores.argmax())].strip())
+        place = 1 + int(scores.argmax())
+        row.append(f"{tokens[place].strip()} {place}")
     print(f"{residual_weight:>8}  " + " ".join(f"{word:>8}" for word in row))
 
 # %% [markdown]
-# Two words share the fifteen settings, *When* and *John*. *Mary*, without whom nobody could say *Mary*, wins in none. Which of the
+# Two words share the fifteen settings, *When* and the first *John*. *Mary*, without whom nobody could say *Mary*, wins in none. Which of the
 # two goes into a report depends on a number that nobody measured.
 
 # %% [markdown]
@@ -498,7 +501,7 @@ for ratio in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7):
     print(f"asked to discard {ratio:.0%}: {before - after} of {before} weights are gone")
 
 # %% [markdown]
-# **The symptom:** up to nearly a half, nothing happens at all. Find the cause before you read on.
+# **The symptom:** up to 40 % nothing happens at all, and at 50 % only 8 of 120 weights go, where 60 should. Find the cause before you read on.
 #
 # <details><summary>The cause</summary>
 #
@@ -517,8 +520,8 @@ for ratio in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7):
 # | sat | 0.7 | 0.2 | 0.1 | |
 # | down | 0.3 | 0.1 | 0.5 | 0.1 |
 #
-# Discarding 45 % of ten entries means four of them (4.5, rounded down): the three entries of 0.1 and the 0.2. The buggy
-# code counts 45 % of sixteen, which is seven: the six empty ones, and a single 0.1.
+# Discarding 35 % of ten entries means three of them (3.5, rounded down): the three entries of 0.1. The buggy code takes
+# 35 % of sixteen, which is between five and six. Six entries are empty, so it finds all it needs there, and no weight goes.
 
 # %% [markdown]
 # ### Exercise 2.8: Find the bug, and discard what may be discarded
@@ -589,7 +592,8 @@ check.discard(discard, seed=4711)
 # To *The* lead two paths: by way of *The* fits the smaller of 0.1 and 1, which is 0.1; by way of *cat* the smaller of 0.6 and 0.9, which
 # is 0.6. Together 0.7. To *cat*: 0.1 by way of *cat* and 0.2 by way of *sat*, together 0.3. To *sat*: 0.3. Divided by their sum, 1.3, the scores are
 # $(0.54, 0.23, 0.23)$. Rollout multiplies where flow takes the smaller one: it gives $(0.64, 0.12, 0.24)$. Flow is kinder to
-# *cat*, since a pipe is either wide enough or not, while every share below one makes a product smaller.
+# *cat*, since only the narrowest pipe of a path counts (0.2 by way of *sat*), while a product shrinks at every pipe
+# ($0.3 \cdot 0.2 = 0.06$).
 
 # %% [markdown]
 # ### Exercise 2.9: Attention flow
@@ -641,7 +645,7 @@ check.attention_flow(attention_flow, seed=4711)
 # <details><summary>Why the check holds</summary>
 #
 # A flow is bounded by every cut through the network, so one narrow layer limits everything, however wide the others are. The check
-# contains such a narrow place. It also asks for a position which is not the last: the tokens behind it then get nothing, since no pipe
+# contains such a narrow place. It also asks for a position which is not the last: the tokens after it then get nothing, since no pipe
 # leads to later words.
 #
 # </details>
@@ -682,14 +686,17 @@ def says(text: str) -> str:
 
 
 print(f"as it is:                    {says(PROMPT)}")
+print(f"When -> While:               {says(PROMPT.replace('When', 'While'))}")
+print(f"first John -> Anna:          {says(PROMPT.replace('and John', 'and Anna'))}")
 print(f"store -> museum:             {says(PROMPT.replace('store', 'museum'))}")
 print(f"drink -> book:               {says(PROMPT.replace('drink', 'book'))}")
 print(f"second John -> Mary:         {says(PROMPT.replace(', John', ', Mary'))}")
 print(f"Mary -> Anna:                {says(PROMPT.replace('Mary', 'Anna'))}")
 
 # %% [markdown]
-# Another place or another gift changes nothing. Another giver turns the answer round, and another receiver becomes the answer. So two
-# words decide, *Mary* and the second *John*, just as the small world's grammar says. Rollout gave *When* more than either.
+# Another opener, another first name for *John*, another place or another gift changes nothing. Another giver turns the
+# answer round, and another receiver becomes the answer. So two words decide, *Mary* and the second *John*, just as the small
+# world's grammar says. Rollout gave *When* more than either, and *When* can be replaced without any effect.
 #
 # **Third: count.** One prompt proves little. The next cell takes five hundred sentences that the model has never seen, from all families of
 # the small world, and asks how often the top word is one of those that decide the answer. The start token and the
@@ -751,8 +758,8 @@ figures.rates(
 
 # %% [markdown]
 # Rollout hits only among the pronouns, where a sentence may begin with the name that decides (*Mary stayed at the park because*). Dividing by
-# the baseline helps most where the evidence stands late, as in sums. And the last layer is right every time on agreement, but
-# never on a negated review. Nothing in the scores themselves tells you which of these cases you are in. That is how you would notice: not by looking harder at the figure, but by
+# the baseline helps most with sums, sequences and repeats, and hardly at all with givers and receivers. The last layer is
+# right every time on agreement, but never on a review, plain or negated. Nothing in the scores themselves tells you which of these cases you are in. That is how you would notice: not by looking harder at the figure, but by
 # changing words and asking the model again, as you did above.
 
 # %% [markdown]
@@ -766,8 +773,8 @@ figures.rates(
 
 # %% [markdown] nbgrader={"grade_id": "written-what-rollout-says", "grade": true, "solution": true, "points": 10}
 # ### BEGIN SOLUTION
-# A rollout score is the share of a word that attention could have carried to the place where the model decides, if each
-# layer kept half of what it had. It is not the share of the decision. It does not know which decision was taken: for *Mary* and for *John* it gave
+# A rollout score says what share of the place where the model decides could have come from a word by way of attention,
+# if each token kept half of itself in each layer. It is not the share of the decision. It does not know which decision was taken: for *Mary* and for *John* it gave
 # the same scores to the last digit. And most of it is the shape of the mask: it follows what attention without any preference would give,
 # and its top word was one of the deciding words in almost no sentence of five hundred, less often than a word drawn
 # at random. Before telling a customer anything, take each word that is said to matter out of the letter, or replace it, and see
@@ -778,7 +785,7 @@ figures.rates(
 # %% [markdown] tags=["rubric"]
 # **Rubric, 10 points**
 #
-# - 2: says that a score is the share of a word's representation which attention, under a fixed residual, could have carried to the position.
+# - 2: says that a score is the share of the position that could have come from the word by way of attention, under a fixed residual.
 # - 2: names one thing left out (blind to the target; values and MLPs; the choice of knobs; the mask's geometry) with evidence from the chapter.
 # - 2: names a second one, with evidence.
 # - 2: proposes a check that could fail: a counterfactual on the model, the uniform baseline, another method, hits against known evidence.
@@ -788,9 +795,10 @@ figures.rates(
 # ## 7. In the wild
 #
 # There is no well-kept library for rollout. What people use is a function of a dozen lines, copied from one repository to the next, and it
-# carries the mistakes along that you met: the quantile over the whole matrix, and a `squeeze` that was meant for one
-# image and averages over the texts of a batch without a word. glassbox has the same computation with these mended: it takes batches, says what a model
-# must be loaded with (`attn_implementation="eager"`), and refuses weights which are none.
+# carries the mistakes along that you met: the quantile over the whole matrix, and a `squeeze` that drops the batch axis
+# when there is one image. With two texts it drops nothing, and the mean meant for the heads is taken over the texts,
+# without a warning. glassbox has the same computation with these mended: it takes batches, says what a model
+# must be loaded with (`attn_implementation="eager"`), and stops with a message if the model returned no attention weights.
 
 # %% tags=["quoted"]
 theirs = gb.explain(model, tokenizer, PROMPT, method="rollout")
