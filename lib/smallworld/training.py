@@ -215,7 +215,7 @@ def train_step(model, optimiser, parts: tuple[torch.Tensor, ...], rate: float) -
 def model_card(found: dict) -> str:
     """The README of the shipped model, with the figures of its report."""
     return f"""---
-license: mit
+license: cc-by-4.0
 language: en
 tags: [gpt2, teaching, interpretability]
 ---

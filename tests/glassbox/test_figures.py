@@ -44,7 +44,7 @@ def every_figure(attribution):
         "signed": figures.token_bars(signed, title="Finding"),
         "strip": figures.token_strip([attribution, signed], title="Finding"),
         "rates": figures.rates(
-            {"one": {"a": 0.2, "b": 1.0}}, title="Finding", label="share", chance={"a": 0.1, "b": 0}
+            {"one": {"a": 0.2, "b": 1.0}}, title="Finding", label="share", chance={"a": 0.1, "b": 0}, by="family"
         ),
         "map": figures.attention_map(causal()[0], TOKENS, title="Finding"),
         "one panel": figures.attention_grid(causal(1), TOKENS, title="Finding"),
