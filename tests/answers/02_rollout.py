@@ -285,6 +285,17 @@ def _everywhere(fused, ratio):
     return kept.view_as(fused)
 
 
+def _as_often_written(fused, ratio):
+    return fused.masked_fill(fused <= torch.quantile(fused.flatten(), ratio), 0)
+
+
+def _above_zero_only(fused, ratio):
+    kept = fused.flatten().clone()
+    positive = kept.nonzero().flatten()
+    kept[positive[kept[positive].argsort(stable=True)][: int(ratio * len(positive))]] = 0
+    return kept.view_as(fused)
+
+
 def _in_each_row(fused, ratio):
     kept = fused.clone()
     for i, row in enumerate(kept):
@@ -318,6 +329,8 @@ DISCARD = Exercise(
     wrong=[
         ("the whole matrix", _everywhere, "Count the allowed entries only"),
         ("share of n²", lambda f, r: drop(f, r, int(r * f.numel())), "too many"),
+        ("the code as often written", _as_often_written, "You took the quantile over the whole matrix"),
+        ("zeros not counted", _above_zero_only, "You counted only what is above zero"),
         ("by row", _in_each_row, "in each row by itself"),
         ("the largest", _largest, "dropped the largest"),
         ("kept for dropped", lambda f, r: drop(f, r, _allowed(f) - int(r * _allowed(f))), "kept the share"),
@@ -391,7 +404,7 @@ FLOW = Exercise(
         (
             "not divided",
             lambda s, p: [nx.maximum_flow_value(_graph(s), (len(s), p), (0, j)) for j in range(len(s[0]))],
-            "not divided by their sum",
+            "divide them by their sum",
         ),
         ("rollout", lambda s, p: _chain(s)[p], "That is rollout"),
         ("layers reversed", lambda s, p: flow(s[::-1], p), "layers are in the wrong order"),

@@ -278,10 +278,14 @@ def discard(student: Callable, seed: int = 0) -> None:
         [[1.0, 0.0, 0.0, 0.0], [0.6, 0.4, 0.0, 0.0], [0.7, 0.2, 0.1, 0.0], [0.3, 0.1, 0.5, 0.1]], dtype=torch.float64
     )  # here each of the mistakes below gives something else
     random = random_attentions(seed, seq=7)[1].mean(0)
+    blind = torch.tensor(
+        [[1.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.6, 0.4, 0.0, 0.0], [0.1, 0.2, 0.3, 0.4]], dtype=torch.float64
+    )  # two of its allowed entries are zero
     for name, fused, ratio in (
         ("The cat sat down, ratio 0.45", hand, 0.45),
         ("a random model, ratio 0.3", random, 0.3),
         ("a random model, ratio 0.8", random, 0.8),
+        ("a layer in which allowed entries are zero, ratio 0.4", blind, 0.4),
     ):
         seq = len(fused)
         allowed = torch.ones(seq, seq, dtype=torch.bool).tril()
@@ -310,6 +314,13 @@ def discard(student: Callable, seed: int = 0) -> None:
                 "too.": _dropped(fused, below, ratio * int(below.sum())),
                 "You made the rows sum to one after discarding. Leave that to add_residual, which comes next.": _rows(
                     right
+                ),
+                "You took the quantile over the whole matrix, so the zeros above the diagonal are counted. Take it "
+                "over the allowed entries only, the lower triangle.": fused.masked_fill(
+                    fused <= torch.quantile(fused.flatten(), ratio), 0.0
+                ),
+                "You counted only what is above zero. An allowed entry counts even if it is zero.": _dropped(
+                    fused, fused > 0, ratio * int((fused > 0).sum())
                 ),
                 "One entry too many went: round the number of entries down, int(ratio * n).": _dropped(
                     fused, allowed, int(ratio * int(allowed.sum())) + 1
@@ -359,7 +370,7 @@ def attention_flow(student: Callable, seed: int = 0) -> None:
             call(student, steps, position),
             right,
             {
-                "The flows are right but not divided by their sum, so that they can be compared with "
+                "The flows are right. Now divide them by their sum, so that they can be compared with "
                 "rollout.": reference.maximum_flow(steps, position),
                 "That is rollout: a product of shares along each path. The maximum flow asks how much fits through "
                 "at once.": _product(steps)[position],
@@ -433,8 +444,7 @@ def first_token(answer: str) -> None:
             "a": "It might be important, but this does not show it: uniform attention gives almost the same.",
             "b": "The position's embedding does not enter rollout at all. Rollout only sees attention weights.",
             "c": "The sum of each row is 1, whatever the model does. Nothing can be read from it.",
-            "d": "Every token can look at the first one, and from there nothing flows anywhere else, so each layer "
-            "adds to it. Compare with "
-            "the baseline before you believe a score.",
+            "d": "Every token can look at the first one, so its share grows in each layer, whatever the heads prefer. "
+            "Compare with the baseline before you believe a score.",
         },
     )
