@@ -4,7 +4,8 @@
 #   kernelspec: {display_name: Python 3, language: python, name: python3}
 # chapter:
 #   title: "Rollout: where does information flow across layers?"
-#   minutes: 100
+#   minutes: 120
+
 #   points: 100
 #   teaches:
 #     - glassbox.attention.rollout
@@ -48,9 +49,8 @@ layers = [gb.explain(model, tokenizer, PROMPT, method="attention", layer=layer) 
 figures.token_strip(layers, names=[str(layer) for layer in range(6)], label="layer", title="Six layers, five answers: which one explains the prediction?")
 
 # %% [markdown]
-# Each row is an honest measurement, but six layers have five different favourites: the comma, the start token (twice), *and*,
-# *Mary* and *John*. Worse, from the second layer on, the rows are not even about words:
-# what stands at the position of *store* in layer three is a mixture of everything that *store* has listened to in the
+# Each row is an honest measurement (the mean over the layer's heads, scaled by its largest score), but six layers have five different favourites: the comma, the start token (twice), *and*,
+# *Mary* and *John*. Worse, from layer 1 on, the rows are not even about words: what stands at the position of *store* in layer 3 is a mixture of everything that *store* has listened to in the
 # layers below. To know which **words** reached the last token, we have to follow the mixtures down, layer by layer. That
 # is rollout, and it is ten lines of code.
 #
@@ -63,7 +63,7 @@ figures.token_strip(layers, names=[str(layer) for layer in range(6)], label="lay
 # 5. compute attention flow, and say how it differs from rollout;
 # 6. judge whether rollout explains a prediction, against words that are known to decide it.
 #
-# **You need** queries, keys and the causal mask (the book's glossary explains them), and the product of two matrices. **Time:** 100 minutes.
+# **You need** queries, keys and the causal mask (the book's glossary explains them), and the product of two matrices. **Time:** 120 minutes.
 # **The new question:** not where one layer looks, but what arrives after all of them.
 #
 # **How to work.** Write your code in place of `raise NotImplementedError()`, run the cell, then run the check below it. A
@@ -102,7 +102,7 @@ figures.token_strip(layers, names=[str(layer) for layer in range(6)], label="lay
 #
 # <details><summary>Hint 1</summary>
 #
-# Tensors have the methods `mean`, `amax` and `amin`. Each takes the axis that shall disappear.
+# Tensors have the methods `mean`, `amax` and `amin`. Each takes the axis that is to disappear.
 #
 # </details>
 #
@@ -132,9 +132,9 @@ check.fuse_heads(fuse_heads, seed=4711)
 # %% [markdown]
 # <details><summary>Why the check holds</summary>
 #
-# The heads are axis 0, so they are the axis that must disappear. The check uses as many heads as there are tokens: had
-# you fused another axis, the shape would have been right all the same, and only the numbers wrong. That is how this
-# mistake survives in practice.
+# The heads are axis 0, so they are the axis that must disappear. With two heads and three tokens,
+# the wrong axis shows in the shape. With as many heads as tokens the shape would be right and only the numbers wrong: that
+# is how this mistake survives in practice.
 #
 # </details>
 
@@ -145,7 +145,8 @@ check.fuse_heads(fuse_heads, seed=4711)
 #
 # $$\hat{A} = \text{rows of } \big( (1 - r)\, A + r\, I \big) \text{ divided by their sums}, \qquad r = \tfrac12$$
 #
-# Here $r$ is the share that a token keeps of itself, `residual_weight` in the code. A half is a guess, and we will try others.
+# Here $r$ is the weight of the identity, `residual_weight` in the code. (A token keeps more of itself than that if it also
+# attends to itself.) A half is a guess, and we will try others.
 #
 # **By hand.** The heads' mean for *sat* was $(0.3, 0.4, 0.3)$. Half of it is $(0.15, 0.2, 0.15)$; half of the identity's
 # row is $(0, 0, 0.5)$. Together: $(0.15, 0.2, 0.65)$. *Sat* is now mostly *sat*. With the maximum, $(0.4, 0.7, 0.5)$, the
@@ -202,12 +203,12 @@ check.add_residual(add_residual, seed=4711)
 #
 # *5 points · ●○○ · 3 minutes*
 #
-# Why does rollout mix the identity into each layer?
+# What in the model is it that the identity stands for?
 #
-# - **a** Without it, the rows would not sum to one.
+# - **a** The softmax: without the identity, the rows would not sum to one.
 # - **b** Each block adds its output to its input, so a token carries itself on to the next layer.
-# - **c** The causal mask requires it.
-# - **d** It avoids divisions by zero.
+# - **c** The causal mask, which lets each token see itself.
+# - **d** Nothing in the model: it only keeps a division by zero away.
 
 # %% nbgrader={"grade_id": "answer-why-identity", "solution": true}
 answer_why_identity = ...  # "a", "b", "c" or "d"
@@ -253,7 +254,7 @@ check.why_identity(answer_why_identity)
 # 1. Fuse the heads of each layer with your `fuse_heads`.
 # 2. Add the residual with your `add_residual`.
 # 3. Multiply the layers so that the last one stands on the left.
-# 4. Return the whole matrix `(query, key)`; who reads it picks the row.
+# 4. Return the whole matrix `(query, key)`; whoever reads it picks the row.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -354,17 +355,18 @@ for place in flow[-1].argsort(descending=True)[:5].tolist():
 # %% alt="Line chart over the six layers. The share of the last token that is still its own word falls; the share of the first token rises in every layer."
 attentions = attentions_of(PROMPT)
 shares = torch.stack([rollout(attentions[: depth + 1])[-1] for depth in range(6)])  # (layer, token)
-watched = [0, 2, 4, 9, len(tokens) - 1]
+watched = [0, 2, 4, 10, len(tokens) - 1]
 figures.layer_lines(
     shares[:, watched], ["<|start|>", "Mary", "John, first", "John, second", "to (itself)"],
-    title="The deeper, the less a token is itself and the more it is the first one", label="share of the last token's row",
+    title="The deeper, the less the last token is itself and the more it is the first one", label="share of the last token's row",
 )
 
 # %% [markdown]
 # ## 3. The baseline: what would nobody's attention give?
 #
-# In a causal model every token can look at the first one, while the first can look at nothing but itself. Whatever flows into it
-# stays there. So the first token collects, layer by layer, even if no head prefers it. Before a share of 0.4 means
+# Follow the shares downwards, from the last token to the words. In a causal model every token can pass some of its share on
+# to the first one, while the first can pass it to nobody but itself. So the first token's share grows, layer by layer, even
+# if no head prefers it. Before a share of 0.4 means
 # anything, you need to know what it would be if the model preferred nothing.
 #
 # **By hand.** Uniform attention over three tokens gives *sat* the row $(\tfrac13, \tfrac13, \tfrac13)$ and *cat* the row
@@ -385,7 +387,8 @@ figures.layer_lines(
 #
 # <details><summary>Hint 1</summary>
 #
-# `torch.tril` keeps the lower triangle of a matrix and puts zeros above it.
+# `torch.tril` keeps the lower triangle of a matrix and puts zeros above it. Give it a matrix of ones, and ask what each row
+# then has to be divided by.
 #
 # </details>
 #
@@ -452,7 +455,7 @@ print(f"largest rollout / baseline: {tokens[int((flow[-1] / baseline).argmax())]
 # - **a** That is right: the highest score marks the most important word.
 # - **b** It comes from the embedding of the first position.
 # - **c** It is because each row of rollout sums to one.
-# - **d** The first token collects from all others in any causal model. Compare with the uniform baseline first.
+# - **d** Every token can look at the first one, so its share grows in each layer. Compare with the uniform baseline first.
 
 # %% nbgrader={"grade_id": "answer-first-token", "solution": true}
 answer_first_token = ...  # "a", "b", "c" or "d"
@@ -467,7 +470,7 @@ check.first_token(answer_first_token)
 # ## 4. Knobs: the residual's weight, the fusion, and discarding
 #
 # Nothing in the model says that the residual weighs a half, or that heads are fused by their mean. They are choices of
-# whoever explains. **Guess first:** for how many of the fifteen settings below does the same word come out on top, leaving aside the start
+# whoever explains. **Guess first:** in how many of the fifteen settings below does *Mary* come out on top, leaving aside the start
 # token and the last token itself?
 
 # %% tags=["quoted"]
@@ -481,8 +484,8 @@ for residual_weight in (0.1, 0.3, 0.5, 0.7, 0.9):
     print(f"{residual_weight:>8}  " + " ".join(f"{word:>8}" for word in row))
 
 # %% [markdown]
-# Two words share the fifteen settings, *When* and the first *John*. *Mary*, without whom nobody could say *Mary*, wins in none. Which of the
-# two goes into a report depends on a number that nobody measured.
+# Two words share the fifteen settings, *When* and the first *John*. *Mary*, without whom nobody could
+# say *Mary*, wins in none. Which of the two goes into a report depends on two choices that nobody measured.
 
 # %% [markdown]
 # Many implementations have one more knob: they **discard** the smallest weights of each layer, to clean the picture. Below
@@ -528,8 +531,9 @@ for ratio in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7):
 #
 # *15 points · ●●● · 15 minutes*
 #
-# Write `discard` for a causal model: set the smallest entries of `fused` `(query, key)` to zero, as many as the share `ratio` of
-# the **allowed** entries, rounded down.
+# Write `discard` for a causal model: set the smallest entries of `fused` `(query, key)` to zero, as many as the share `ratio`
+# of the **allowed** entries, rounded down. An allowed entry counts even if it is zero. Among equals any may go, but no more
+# than the number asked for.
 #
 # 1. The allowed entries are the lower triangle with its diagonal. Count them.
 # 2. Find the smallest of them, wherever in the layer they stand.
@@ -537,14 +541,14 @@ for ratio in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7):
 #
 # <details><summary>Hint 1</summary>
 #
-# `torch.tril_indices(n, n)` gives the rows and the columns of all allowed entries. With them you can take these entries out as one long
-# vector.
+# Take the allowed entries out as one long vector, and remember where each of them came from. `torch.tril_indices(n, n)`
+# gives their rows and columns.
 #
 # </details>
 #
 # <details><summary>Hint 2</summary>
 #
-# `argsort` says where in that vector the smallest stand. The first few of these places are what you set to zero.
+# Sorting the vector itself loses the places. Look for a function that sorts places by what stands there.
 #
 # </details>
 
@@ -589,8 +593,8 @@ check.discard(discard, seed=4711)
 # | cat | 0.9 | 0.1 | 0 | | cat | 0 | 1 | 0 |
 # | sat | 0 | 0.2 | 0.8 | | sat | 0.1 | 0.6 | 0.3 |
 #
-# To *The* lead two paths: by way of *The* fits the smaller of 0.1 and 1, which is 0.1; by way of *cat* the smaller of 0.6 and 0.9, which
-# is 0.6. Together 0.7. To *cat*: 0.1 by way of *cat* and 0.2 by way of *sat*, together 0.3. To *sat*: 0.3. Divided by their sum, 1.3, the scores are
+# Two paths lead to *The*: by way of *The* the smaller of 0.1 and 1 fits, which is 0.1; by way of *cat* the smaller of 0.6 and
+# 0.9, which is 0.6. Together 0.7. To *cat*: 0.1 by way of *cat* and 0.2 by way of *sat*, together 0.3. To *sat*: 0.3. Divided by their sum, 1.3, the scores are
 # $(0.54, 0.23, 0.23)$. Rollout multiplies where flow takes the smaller one: it gives $(0.64, 0.12, 0.24)$. Flow is kinder to
 # *cat*, since only the narrowest pipe of a path counts (0.2 by way of *sat*), while a product shrinks at every pipe
 # ($0.3 \cdot 0.2 = 0.06$).
@@ -605,7 +609,7 @@ check.discard(discard, seed=4711)
 #
 # 1. Build a directed graph with networkx: a node for each token at each level (a model of L layers has L + 1 levels), and an edge with a
 #    `capacity` for each entry of each matrix.
-# 2. Ask `nx.maximum_flow_value` for each token at the bottom.
+# 2. Ask `nx.maximum_flow_value` for each token at the bottom: one problem for each, with all pipes empty at its start.
 # 3. Divide by the sum.
 #
 # <details><summary>Hint 1</summary>
@@ -645,7 +649,7 @@ check.attention_flow(attention_flow, seed=4711)
 # <details><summary>Why the check holds</summary>
 #
 # A flow is bounded by every cut through the network, so one narrow layer limits everything, however wide the others are. The check
-# contains such a narrow place. It also asks for a position which is not the last: the tokens after it then get nothing, since no pipe
+# contains such a narrow place. It also asks for a position that is not the last: the tokens after it then get nothing, since no pipe
 # leads to later words.
 #
 # </details>
@@ -658,22 +662,30 @@ figures.token_strip(
     title="Attention flow spreads its scores more evenly than rollout",
 )
 
+# %% tags=["quoted"]
+for name, place in (("<|start|>", 0), ("When", 1), ("Mary", 2), ("John, second", 10)):
+    print(f"{name:<14} rollout {flow[-1, place]:.2f}   flow {flow_scores[place]:.2f}")
+
+# %% [markdown]
+# Flow is less extreme: no token holds most of it. But it ranks *When* with *Mary*, and the second *John* below both. It does not
+# single out the words that decide either.
+
 # %% [markdown]
 # ## 6. Not so fast
 #
 # Rollout gave numbers that look like an explanation. Three experiments ask whether they are one.
 #
-# **First: which word was it for?** Explain *Mary*, then explain *John*, the word that the model rejected. Where in your code
-# would the difference come in?
+# **First: which word was it for?** Explain *Mary*, then explain *John*, the word that the model rejected. Where in your `rollout` would the
+# difference come in?
 
 # %% tags=["quoted"]
 mary = gb.explain(model, tokenizer, PROMPT, method="rollout", target=" Mary")
 john = gb.explain(model, tokenizer, PROMPT, method="rollout", target=" John")
 print(f"logit of Mary {mary.value:.1f}, of John {john.value:.1f}")
-print(f"largest difference between the two explanations: {float((mary.scores - john.scores).abs().max()):.1f}")
+print(f"the two explanations are the same: {torch.equal(mary.scores, john.scores)}")
 
 # %% [markdown]
-# Nowhere. Rollout is **blind to the target**: the explanation of the right answer and that of the wrong one are the same, to the last digit.
+# Your `rollout` has no argument for a target, so it comes in nowhere. Rollout is **blind to the target**: the explanation of the right answer and that of the wrong one are the same, to the last digit.
 # Whatever it shows, it cannot be why the model said one and not the other.
 #
 # **Second: change the words.** The small world knows what must happen when a word is replaced. If the highest-scoring word were the
@@ -695,11 +707,12 @@ print(f"Mary -> Anna:                {says(PROMPT.replace('Mary', 'Anna'))}")
 
 # %% [markdown]
 # Another opener, another first name for *John*, another place or another gift changes nothing. Another giver turns the
-# answer round, and another receiver becomes the answer. So two words decide, *Mary* and the second *John*, just as the small
-# world's grammar says. Rollout gave *When* more than either, and *When* can be replaced without any effect.
+# answer round, and another receiver becomes the answer. So two words decide, *Mary* and the second *John*.
+# Rollout gave *When* more than either, and *When* can be replaced without any effect.
 #
-# **Third: count.** One prompt proves little. The next cell takes five hundred sentences that the model has never seen, from all families of
-# the small world, and asks how often the top word is one of those that decide the answer. The start token and the
+# **Third: count.** One prompt proves little. The next cell takes five hundred sentences from all families of the small world, drawn from those that were
+# kept out of the training. For each of them the grammar that wrote it knows which words decide the answer: they are the
+# **evidence**. How often is the top word one of them? The start token and the
 # last token are left out of the race, which is generous: they would often win it. Four ways to pick a word are compared: rollout, rollout divided
 # by its uniform baseline, the attention of the last layer, and drawing one word at random.
 
@@ -741,7 +754,8 @@ print(f"rollout's top word is the first word of the sentence in {sum(first_word)
 # The top word of rollout is evidence in 1 % of the sentences. A word drawn at random would be in 12 %. The intervals are far
 # apart, so this is no bad luck: in 100 % of the sentences, rounded, the top word is simply the first one, and first words are openers
 # such as *When* and *The*. Divided by its baseline, rollout hits in 25 %. The last layer alone, the crude look that rollout was meant to
-# improve on, hits in 19 %. Both beat chance, and both are wrong in three sentences out of four or more.
+# improve on, hits in 19 %. On average both beat chance, and both are wrong
+# in three sentences out of four or more.
 
 # %% alt="Marks for each sentence family between 0 and 1: how often the top word is evidence, by rollout, by rollout divided by its baseline, by the last layer's attention and by chance. Rollout is at 0 in almost all families; the others vary widely from family to family."
 def by_family(way: str) -> dict[str, float]:
@@ -759,8 +773,9 @@ figures.rates(
 # %% [markdown]
 # Rollout hits only among the pronouns, where a sentence may begin with the name that decides (*Mary stayed at the park because*). Dividing by
 # the baseline helps most with sums, sequences and repeats, and hardly at all with givers and receivers. The last layer is
-# right every time on agreement, but never on a review, plain or negated. Nothing in the scores themselves tells you which of these cases you are in. That is how you would notice: not by looking harder at the figure, but by
-# changing words and asking the model again, as you did above.
+# right every time on agreement, but never on a review, plain or negated. Each mark rests on two dozen sentences, so small gaps between marks mean nothing. And nothing in the scores tells
+# you which of these cases you are in. You would notice only by changing words and asking the model again, as you did above,
+# not by looking harder at the figure.
 
 # %% [markdown]
 # ### Question 2.10: What rollout can say
@@ -794,8 +809,8 @@ figures.rates(
 # %% [markdown]
 # ## 7. In the wild
 #
-# There is no well-kept library for rollout. What people use is a function of a dozen lines, copied from one repository to the next, and it
-# carries the mistakes along that you met: the quantile over the whole matrix, and a `squeeze` that drops the batch axis
+# We know of no well-kept library for rollout. What people use is a function of a dozen lines, copied from one repository to
+# the next. It often carries along the mistake that you mended, the quantile over the whole matrix, and another one: a `squeeze` that drops the batch axis
 # when there is one image. With two texts it drops nothing, and the mean meant for the heads is taken over the texts,
 # without a warning. glassbox has the same computation with these mended: it takes batches, says what a model
 # must be loaded with (`attn_implementation="eager"`), and stops with a message if the model returned no attention weights.
@@ -806,7 +821,7 @@ print(f"largest difference between glassbox's rollout and yours: {float((theirs.
 
 # %% [markdown]
 # For maximum flow there is a well-kept library, and you have used it: networkx. It has to solve one problem for each word of
-# the prompt, on a graph of all layers, where rollout needs six products of matrices. For long texts that settles which of the two to use.
+# the prompt, on a graph of all layers, where rollout needs six products of matrices.
 #
 # If you have a real checkpoint in a folder or can reach Hugging Face, name it, and the same code runs on it: set the environment
 # variable `GLASSBOX_MODEL` (to `gpt2`, for instance) before JupyterLab starts.
@@ -823,7 +838,7 @@ else:
 # %% [markdown]
 # ## 8. Take away
 #
-# - Attention in layer five is about mixtures. To speak about words, follow the mixtures down: $\hat{A}_L \cdots \hat{A}_1$, later layers on
+# - Attention in an upper layer is about mixtures. To speak about words, follow the mixtures down: $\hat{A}_L \cdots \hat{A}_1$, later layers on
 #   the left.
 # - Each row sums to one, nothing flows back in time, and the first token wins by the shape of the mask. Show the uniform baseline
 #   beside every rollout.
