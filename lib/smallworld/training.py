@@ -226,8 +226,8 @@ A GPT-2 architecture with 6 layers, 8 heads and width 192 (three million paramet
 sentences about a small world whose every fact is known. It exists to be explained: for each sentence of `smallworld`
 the grammar knows which words decide the next one.
 
-- Made by `python -m smallworld.training` (seed {SEED}, {STEPS} steps of {ROWS} × {CONTEXT}
-  tokens), stored in half precision.
+- Trained in the stages that `smallworld/training.py` lists (seed {SEED}, {STEPS} steps of
+  {ROWS} × {CONTEXT} tokens), stored in half precision.
 - It reads up to {CONTEXT} tokens. Words of the world are single tokens; a start token is put in front of each text.
 - It knows nothing else: what it says about words outside the world means nothing.
 - Names, facts and opinions are those of `smallworld/world.py`. No text of any person went into it.
