@@ -165,3 +165,9 @@ def test_a_family_with_fewer_sentences_than_asked_for_says_how_many_it_has(monke
 
 def test_no_sentences_are_none():
     assert smallworld.sample("years", 0, seed=0) == []
+
+
+def test_several_replacements_of_other_lengths_leave_each_other_in_place():
+    changes = smallworld.Counterfactual((((0, 3), "Wilhelmina"), ((8, 11), "Jo")), ".", (".",))
+    sentence = smallworld.Sentence("by hand", "Ann and Bob", ".", (".",), ((0, 3),), (), (changes,))
+    assert sentence.changed(changes) == "Wilhelmina and Jo"

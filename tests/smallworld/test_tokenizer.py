@@ -80,8 +80,9 @@ def test_masks_work_for_a_tokenizer_that_cuts_words_into_pieces(words):
 
     letters = Tokenizer(models.WordLevel({letter: i for i, letter in enumerate(set(text))}, unk_token="T"))
     letters.pre_tokenizer = pre_tokenizers.Split("", "isolated")
-    mask = smallworld.token_mask(text, ((4, 10),), PreTrainedTokenizerFast(tokenizer_object=letters))
-    assert "".join(letter for letter, inside in zip(text, mask, strict=True) if inside) == "Louvre"
+    for span, covered in (((4, 10), "Louvre"), ((4, 17), "LouvreMuseum")):  # the space between words is no evidence
+        mask = smallworld.token_mask(text, (span,), PreTrainedTokenizerFast(tokenizer_object=letters))
+        assert "".join(letter for letter, inside in zip(text, mask, strict=True) if inside) == covered
 
 
 def test_masks_refuse_spans_outside_the_text_and_slow_tokenizers(words):

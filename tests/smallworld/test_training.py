@@ -114,3 +114,13 @@ def test_saving_writes_a_model_that_loads_with_its_report(tmp_path, words, monke
     ids = again("The Louvre Museum", return_tensors="pt")["input_ids"]
     torch.testing.assert_close(loaded(ids).logits, model(ids).logits, atol=2e-3, rtol=0)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["weights"]
+
+
+def test_a_step_reads_each_text_from_position_zero(words):
+    model = training.new_model(len(words))
+    optimiser = torch.optim.AdamW(model.parameters())
+    tokens, positions, weights = training.batch(0, words)
+    loss = training.train_step(model, optimiser, (tokens, positions, weights), 0.0)
+    in_a_row = torch.arange(training.CONTEXT).expand_as(positions)
+    assert loss != training.train_step(model, optimiser, (tokens, in_a_row, weights), 0.0)
+    assert loss == training.train_step(model, optimiser, (tokens, positions, weights), 0.0)
