@@ -1,8 +1,6 @@
 """Small random models and tokenizers, built here from their configurations: nothing is fetched, and seeds are fixed."""
 
 from copy import deepcopy
-from importlib.util import find_spec
-from pathlib import Path
 
 import pytest
 import torch
@@ -87,8 +85,6 @@ def smallworld_model():
     """The model that ships with the course, and its tokenizer."""
     import glassbox as gb
 
-    if not (Path(find_spec("smallworld").submodule_search_locations[0]) / "weights" / "config.json").is_file():
-        pytest.skip("the small world's model is not trained yet: python -m smallworld.training")
     return gb.load("smallworld")
 
 
