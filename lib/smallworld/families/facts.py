@@ -46,15 +46,7 @@ landmark_city = Family(
 
 landmark_country = Family(
     "landmark_country",
-    (
-        "The {landmark} is located in the country of",
-        "{opener}, {name} visited the {landmark} in the country of",
-        "When {name} and {friend} took a picture of the {landmark}, they were in the country of",
-        "To see the {landmark}, {name} went to the country of",
-        "{opener}, {name} sent a letter from the {landmark} in the country of",
-        "The friends of {name} met near the {landmark} in the country of",
-        "After a walk to the {landmark}, {name} sent a letter from the country of",
-    ),
+    tuple(template.replace("city of", "country of") for template in landmark_city.templates),
     fact("landmark", {landmark.name: landmark.country for landmark in world.LANDMARKS}),
 )
 
