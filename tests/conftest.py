@@ -30,3 +30,12 @@ def chromium():
         browser = playwright.chromium.launch(executable_path=place, args=["--no-sandbox"] if as_root else [])
         yield browser
         browser.close()
+
+
+def pytest_terminal_summary(terminalreporter):
+    from tests.glassbox import agreement
+
+    if agreement.ROWS:
+        terminalreporter.section("agreement: method, architecture, reference, largest relative difference, bound")
+        for line in agreement.table():
+            terminalreporter.write_line(line)

@@ -24,12 +24,12 @@ import torch
 
 from glassbox.attribution import Attribution
 from glassbox.errors import InputError, ModelError, checked_index
-from glassbox.models import undisturbed
-from glassbox.question import Question, Target
+from glassbox.methods import method
+from glassbox.question import Question
+from glassbox.trace import undisturbed
 from glassbox.weights import NO_WEIGHTS, allowed_entries, checked_weights, is_causal
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
     from transformers.modeling_outputs import ModelOutput
 
 FUSIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
@@ -165,67 +165,46 @@ def uniform_attention(layers: int, seq: int, causal: bool = True) -> list[torch.
     return [visible / visible.sum(dim=-1, keepdim=True)] * layers
 
 
-def explain_by_attention(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase | None,
-    text: str | torch.Tensor,
-    *,
-    target: Target = None,
-    foil: str | int | None = None,
-    position: int = -1,
-    of: str = "logit",
-    layer: int = -1,
-) -> Attribution:
+@method("attention")
+def explain_by_attention(question: Question, *, layer: int = -1) -> Attribution:
     """Where does the token at `position` look in one layer (default: the last), on average over its heads?
 
-    Blind to the target: whichever word is explained, the scores are the same. Shared arguments: `glassbox.explain`.
+    Blind to the target: whichever word is explained, the scores are the same.
     """
-    question = Question.ask(model, tokenizer, text, target, foil, position, of)
-    output = _run(question)
-    question = _read_by_the_head(question, output)
+    output = run_with_attentions(question)
+    question = read_by_the_head(question, output)
     scores = raw_attention(output.attentions, layer)[0, question.position]  # (seq,)
     return question.answer("attention", scores, output)
 
 
+@method("rollout")
 def explain_by_rollout(
-    model: PreTrainedModel,
-    tokenizer: PreTrainedTokenizerBase | None,
-    text: str | torch.Tensor,
-    *,
-    target: Target = None,
-    foil: str | int | None = None,
-    position: int = -1,
-    of: str = "logit",
-    residual_weight: float = 0.5,
-    fuse: str = "mean",
-    discard_ratio: float = 0.0,
+    question: Question, *, residual_weight: float = 0.5, fuse: str = "mean", discard_ratio: float = 0.0
 ) -> Attribution:
     """How much of each input token has flowed into the token at `position` at the top?
 
     Blind to the target: whichever word is explained, the scores are the same. `details["baseline"]`, shape (seq,), is
-    what uniform attention would give, nothing discarded. Shared arguments: `glassbox.explain`; the others: `rollout`.
+    what uniform attention would give, nothing discarded. The options are those of `rollout`.
     """
-    question = Question.ask(model, tokenizer, text, target, foil, position, of)
-    output = _run(question)
-    question = _read_by_the_head(question, output)
+    output = run_with_attentions(question)
+    question = read_by_the_head(question, output)
     flow = rollout(output.attentions, residual_weight, fuse, discard_ratio)  # (1, query, key)
     uniform = uniform_attention(len(output.attentions), flow.shape[-1], is_causal(output.attentions[0]))
     baseline = rollout(uniform, residual_weight)[0, question.position].float()  # (seq,)
     return question.answer("rollout", flow[0, question.position], output, baseline=baseline)
 
 
-def _run(question: Question) -> ModelOutput:
+def run_with_attentions(question: Question) -> ModelOutput:
     """The model's output with its attention weights, per layer (1, head, query, key)."""
     with undisturbed(question.model), torch.no_grad():
-        # Without a mask, transformers warns wherever the start token doubles as padding.
-        output = question.model(question.ids, attention_mask=torch.ones_like(question.ids), output_attentions=True)
+        output = question.run(output_attentions=True)
     weights = getattr(output, "attentions", None) or ()
     if not weights or any(layer is None for layer in weights):
         raise ModelError(NO_WEIGHTS)
     return output
 
 
-def _read_by_the_head(question: Question, output: ModelOutput) -> Question:
+def read_by_the_head(question: Question, output: ModelOutput) -> Question:
     """The head that classifies a text reads an encoder's first token: that row is the default, instead of the last."""
     last = question.ids.shape[1] - 1
     if question.about_classes(output) and question.position == last and not is_causal(output.attentions[0]):

@@ -2,24 +2,56 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from glassbox import attention
 from glassbox.attribution import Attribution
 from glassbox.errors import InputError
-from glassbox.question import Target
+from glassbox.question import Question, Target
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-METHODS: dict[str, Callable[..., Attribution]] = {
-    "attention": attention.explain_by_attention,
-    "rollout": attention.explain_by_rollout,
-}
+METHODS: dict[str, Callable[..., Attribution]] = {}
+
+
+def method(name: str) -> Callable:
+    """Enter a function from a `Question` and options to an `Attribution` in METHODS, with what all methods share."""
+
+    def enter(answer: Callable[..., Attribution]) -> Callable[..., Attribution]:
+        own = list(inspect.signature(answer).parameters.values())[1:]
+
+        @functools.wraps(answer)
+        def explain_by(
+            model: PreTrainedModel,
+            tokenizer: PreTrainedTokenizerBase | None,
+            text: str | torch.Tensor,
+            *,
+            target: Target = None,
+            foil: str | int | None = None,
+            position: int = -1,
+            of: str = "logit",
+            **options: Any,
+        ) -> Attribution:
+            for option in options:
+                if option not in [keyword.name for keyword in own]:
+                    allowed = [*SHARED, *(keyword.name for keyword in own)]
+                    raise InputError(f"{name!r} has no option {option!r}; allowed: {_listed(allowed)}")
+            return answer(Question.ask(model, tokenizer, text, target, foil, position, of), **options)
+
+        shared = list(inspect.signature(explain_by, follow_wrapped=False).parameters.values())[:-1]
+        explain_by.__signature__ = inspect.Signature([*shared, *own], return_annotation="Attribution")
+        METHODS[name] = explain_by
+        return explain_by
+
+    return enter
+
+
+SHARED = ("target", "foil", "position", "of")
 
 
 def explain(
@@ -48,11 +80,6 @@ def explain(
     """
     if method not in METHODS:
         raise InputError(f"unknown method {method!r}; allowed: {_listed(METHODS)}")
-    keywords = inspect.signature(METHODS[method]).parameters.values()
-    allowed = [keyword.name for keyword in keywords if keyword.kind is keyword.KEYWORD_ONLY]
-    for option in options:
-        if option not in allowed:
-            raise InputError(f"{method!r} has no option {option!r}; allowed: {_listed(allowed)}")
     return METHODS[method](model, tokenizer, text, target=target, foil=foil, position=position, of=of, **options)
 
 

@@ -7,7 +7,7 @@ classification head: of one class), the difference of two logits, or whatever a 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import index
 from typing import TYPE_CHECKING, Any
 
@@ -54,18 +54,51 @@ class Question:
             raise InputError("a foil needs a token or a class as target; a function must subtract its foil itself")
         return cls(model, tokenizer, ids, target, foil, checked_index("position", position, ids.shape[1]), of)
 
-    def logits(self, output: ModelOutput) -> torch.Tensor:
-        """The scores that the prediction was made from: of tokens at `position`, or of classes. Shape (choices,)."""
+    def run(self, **inputs: torch.Tensor | bool) -> ModelOutput:
+        """The model's output for this text, or for the `inputs_embeds` (1, seq, width) given instead of it."""
+        texts = inputs if "inputs_embeds" in inputs else {"input_ids": self.ids} | inputs
+        # Without a mask, transformers warns wherever the start token doubles as padding.
+        return self.model(**texts, attention_mask=torch.ones_like(self.ids), use_cache=False)
+
+    def settled(self, output: ModelOutput) -> Question:
+        """The same question with target and foil as numbers: what the model itself predicted, where none was given."""
+        if callable(self.target):
+            return self
+        choices = self.logits(output).shape[-1]
+        if self.target is None:
+            target = int(self.logits(output)[0].argmax())
+        else:
+            target = self._number("target", self.target, output, choices)
+        foil = None if self.foil is None else self._number("foil", self.foil, output, choices)
+        if foil == target:
+            raise InputError(f"target and foil are the same ({self._namer(output)(target)!r}); choose another foil")
+        return replace(self, target=target, foil=foil)
+
+    def values(self, output: ModelOutput, position: int | None = None) -> torch.Tensor:
+        """The explained scalar f of each text in a batch, (batch,), differentiable; the question must be settled.
+
+        position: where each text's prediction is read, if not at the question's own position.
+        """
+        if callable(self.target):
+            return torch.stack([_scalar(self.target, one) for one in _texts(output)])
+        logits = self.logits(output, position)  # (batch, choices)
+        if self.foil is not None:
+            return logits[:, self.target] - logits[:, self.foil]
+        return READINGS[self.of](logits)[:, self.target]
+
+    def logits(self, output: ModelOutput, position: int | None = None) -> torch.Tensor:
+        """The scores that the prediction was made from: of tokens at `position`, or of classes. (batch, choices)."""
         logits = getattr(output, "logits", None)
         if logits is None:
             raise ModelError(
                 f"{type(self.model).__name__} predicts nothing (it has no logits); "
                 "pass a target that makes one scalar of its output, or load the model with a head"
             )
-        row = logits[0] if self.about_classes(output) else logits[0, self.position]  # (choices,)
-        if not row.isfinite().all():
+        if not self.about_classes(output):
+            logits = logits[:, self.position if position is None else position]
+        if not logits.isfinite().all():
             raise ModelError("the model's logits are not finite (nan or infinite): look at its weights")
-        return row.float() if row.dtype in (torch.float16, torch.bfloat16) else row
+        return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
 
     def about_classes(self, output: ModelOutput) -> bool:
         """Whether the model classifies the whole text: logits (1, classes) instead of (1, seq, vocabulary)."""
@@ -74,38 +107,21 @@ class Question:
 
     def answer(self, method: str, scores: torch.Tensor, output: ModelOutput, **details: Any) -> Attribution:
         """The attribution that these scores make, with the names and the value of what was explained."""
-        target, foil, value = self._explained(output)
-        name = self._namer(output)
+        question, name = self.settled(output), self._namer(output)
         return Attribution(
             tokens=spell(self.tokenizer, self.ids[0].tolist()),
             scores=scores,
             method=method,
-            target=target,
-            target_token=name(target),
-            foil=foil,
-            foil_token=None if foil is None else name(foil),
+            target=question.target,
+            target_token=name(question.target),
+            foil=question.foil,
+            foil_token=None if question.foil is None else name(question.foil),
             position=self.position,
-            of="function" if callable(target) else self.of,
-            value=float(value),
+            of="function" if callable(self.target) else self.of,
+            value=float(question.values(output)[0]),
             word_spans=word_spans(self.tokenizer, self.ids[0].tolist()),
             details=details,
         )
-
-    def _explained(self, output: ModelOutput) -> tuple[int | Callable, int | None, torch.Tensor]:
-        """Target and foil as numbers, and the explained scalar f."""
-        if callable(self.target):
-            return self.target, None, _scalar(self.target, output)
-        logits = self.logits(output)  # (choices,)
-        if self.target is None:
-            target = int(logits.argmax())
-        else:
-            target = self._number("target", self.target, output, len(logits))
-        if self.foil is None:
-            return target, None, READINGS[self.of](logits)[target]
-        foil = self._number("foil", self.foil, output, len(logits))
-        if foil == target:
-            raise InputError(f"target and foil are the same ({self._namer(output)(target)!r}); choose another foil")
-        return target, foil, logits[target] - logits[foil]
 
     def _number(self, role: str, choice: str | int, output: ModelOutput, choices: int) -> int:
         kind = "class" if self.about_classes(output) else "token"
@@ -133,6 +149,18 @@ class Question:
         if self.about_classes(output):
             return lambda number: self.model.config.id2label[number]
         return lambda number: spell(self.tokenizer, [number])[0]
+
+
+def _texts(output: ModelOutput) -> list[ModelOutput]:
+    """A batch's output as one output per text, each a batch of one, so that a function reads them all alike."""
+    batch = len(output[0])
+
+    def part(value: Any, row: int) -> Any:
+        if isinstance(value, torch.Tensor):
+            return value[row : row + 1]
+        return tuple(part(layer, row) for layer in value) if isinstance(value, tuple) else value
+
+    return [type(output)({name: part(value, row) for name, value in output.items()}) for row in range(batch)]
 
 
 def _scalar(function: Callable, output: ModelOutput) -> torch.Tensor:

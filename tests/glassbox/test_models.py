@@ -8,7 +8,7 @@ import torch
 from transformers import T5Config
 
 import glassbox as gb
-from glassbox.models import undisturbed
+from glassbox.trace import undisturbed
 
 IDS = torch.tensor([[1, 2, 3, 4]])
 
