@@ -44,7 +44,7 @@ if [ -z "$current" ] || ! grep -qF " $(pwd -P)/.venv" .venv/pyvenv.cfg; then
 fi
 rm -f .venv/installed
 
-echo "Installing the packages in requirements.lock: some 500 MB to download, and on Linux about 3 GB, unless pip finds"
+echo "Installing the packages in requirements.lock: some 600 MB to download, and on Linux about 3 GB, unless pip finds"
 echo "a torch without the libraries for graphics cards. Three to ten minutes, once; if it stops, run the same again."
 export PIP_DISABLE_PIP_VERSION_CHECK=1
 .venv/bin/python -m pip install -r requirements.lock
