@@ -8,6 +8,6 @@
 from glassbox import attention, errors
 from glassbox.attribution import Attribution
 from glassbox.methods import METHODS, explain
-from glassbox.models import load
+from glassbox.models import anatomy, load
 
-__all__ = ["METHODS", "Attribution", "attention", "errors", "explain", "load"]
+__all__ = ["METHODS", "Attribution", "anatomy", "attention", "errors", "explain", "load"]

@@ -1,20 +1,10 @@
-"""Small random models and tokenizers, built here from their configurations: nothing is fetched, and seeds are fixed."""
-
-from copy import deepcopy
+"""Tokenizers made here, and random models by name: nothing is fetched, and seeds are fixed."""
 
 import pytest
 import torch
+from tests.glassbox import architectures
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
-from transformers import (
-    BertConfig,
-    BertForSequenceClassification,
-    BertModel,
-    GPT2Config,
-    GPT2LMHeadModel,
-    LlamaConfig,
-    LlamaForCausalLM,
-    PreTrainedTokenizerFast,
-)
+from transformers import PreTrainedTokenizerFast
 
 WORDS = [" Paris", " Eiffel", " Tower", "The", " is", " in", " un", "seen", " London"]
 
@@ -60,19 +50,8 @@ def word_pieces():
 
 @pytest.fixture(scope="session")
 def build():
-    """A new random model by its name; attention weights differ well between heads, as initial ones hardly do."""
-
-    def build(name: str, attn_implementation: str = "eager", seed: int = 0):
-        torch.manual_seed(seed)
-        config = deepcopy(_CONFIGS[name])  # a model writes its precision into it
-        model = _KINDS[name]._from_config(config, attn_implementation=attn_implementation)
-        with torch.no_grad():
-            for parameter in model.parameters():
-                if parameter.ndim == 2:
-                    parameter.normal_(0, 0.4)
-        return model.eval()
-
-    return build
+    """A new random model by its name in `architectures`."""
+    return architectures.build
 
 
 @pytest.fixture(scope="session")
@@ -86,20 +65,3 @@ def smallworld_model():
     import glassbox as gb
 
     return gb.load("smallworld")
-
-
-_KINDS = {
-    "gpt2": GPT2LMHeadModel,
-    "llama": LlamaForCausalLM,
-    "bert": BertForSequenceClassification,
-    "bare bert": BertModel,
-}
-_SIZES = {"vocab_size": 300, "num_hidden_layers": 3, "num_attention_heads": 4, "hidden_size": 32}
-_BERT = {**_SIZES, "intermediate_size": 40, "max_position_embeddings": 24}
-_LABELS = {"id2label": {0: "bad", 1: "fair", 2: "good"}, "label2id": {"bad": 0, "fair": 1, "good": 2}}
-_CONFIGS = {
-    "gpt2": GPT2Config(**_SIZES, n_positions=24, bos_token_id=0, eos_token_id=0),
-    "llama": LlamaConfig(**_SIZES, num_key_value_heads=2, intermediate_size=40, max_position_embeddings=24),
-    "bert": BertConfig(**_BERT, **_LABELS),
-    "bare bert": BertConfig(**_BERT),
-}

@@ -41,7 +41,7 @@ def test_load_as_asked(folder):
 
 
 def test_load_keeps_the_head_that_was_saved(build, word_pieces, tmp_path):
-    build("bert").save_pretrained(tmp_path)
+    build("bert-classifier").save_pretrained(tmp_path)
     word_pieces.save_pretrained(tmp_path)
     model, _ = gb.load(tmp_path)
     assert type(model).__name__ == "BertForSequenceClassification"

@@ -190,7 +190,7 @@ class TestModels:
             gb.explain(model, tokenizer, TEXT, method=method)
 
     def test_classes(self, build, word_pieces, method):
-        model = build("bert")
+        model = build("bert-classifier")
         ids = torch.tensor([[2, 6, 7, 3]])
         logits = model(ids).logits[0].detach()
         a = gb.explain(model, word_pieces, ids, method=method, target="good", foil="bad")
@@ -205,9 +205,9 @@ class TestModels:
         with pytest.raises(
             InputError, match="target 'great' is no class of this model; allowed: 'bad', 'fair', 'good'"
         ):
-            gb.explain(build("bert"), word_pieces, "the tower", method=method, target="great")
+            gb.explain(build("bert-classifier"), word_pieces, "the tower", method=method, target="great")
         with pytest.raises(InputError, match="target 3 is no class of this model; allowed: 0 to 2"):
-            gb.explain(build("bert"), word_pieces, "the tower", method=method, target=3)
+            gb.explain(build("bert-classifier"), word_pieces, "the tower", method=method, target=3)
 
     def test_model_without_a_head(self, build, word_pieces, method):
         model = build("bare bert")
