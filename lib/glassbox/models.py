@@ -41,7 +41,7 @@ def load(
     Eager attention is slower than PyTorch's fused one, but the only one that shows its weights.
     Raises ModelError if there is no such model, it is no transformer that reads text, or its file lacks weights.
     """
-    place = _place(name)
+    place = place_of(name)
     try:
         config = transformers.AutoConfig.from_pretrained(place, **source)
         kind = _kind(name, config)
@@ -86,8 +86,8 @@ class Anatomy:
     heads:               the number of attention heads, for queries.
     norm_first:          h + f(norm(h)) as in GPT-2, rather than norm(h + f(h)) as in BERT.
     parallel:            attention and MLP read the same h, and both are added to it (GPT-NeoX).
-    head:                from a block's output (batch, seq, width) to logits: the final norm, the unembedding, the soft
-                         cap. An encoder's head that classifies reads the first token itself, and gives
+    head:                from a block's output (batch, seq, width) to logits: the final norm (a decoder's is left out
+                         by norm=False), the unembedding, the soft cap. An encoder's head that classifies reads the first token itself, and gives
                          (batch, classes); a decoder's gives (batch, seq, classes), of which the model picks the last.
     """
 
@@ -104,7 +104,7 @@ class Anatomy:
     heads: int
     norm_first: bool
     parallel: bool
-    head: Callable[[torch.Tensor], torch.Tensor]
+    head: Callable[..., torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -210,10 +210,10 @@ def _head(
     # Gemma caps what it says of words, and not what a classifier says of classes.
     cap = None if hasattr(model, "score") else getattr(model.config, "final_logit_softcapping", None)
 
-    def decode(hidden: torch.Tensor) -> torch.Tensor:
+    def decode(hidden: torch.Tensor, norm: bool = True) -> torch.Tensor:
         if unembedding is None:
             raise ModelError(f"{type(model).__name__} predicts nothing: load the model with a head")
-        for part in filter(None, (final_norm, project_out)):
+        for part in filter(None, (final_norm if norm else None, project_out)):
             hidden = part(hidden)
         logits = unembedding(hidden)  # (batch, seq, choices)
         return logits if cap is None else (logits / cap).tanh() * cap
@@ -221,7 +221,7 @@ def _head(
     return decode
 
 
-def _place(name: str | os.PathLike) -> str:
+def place_of(name: str | os.PathLike) -> str:
     """The folder or the Hugging Face id behind a name."""
     if name == "smallworld":
         # importlib.resources.files("smallworld") would import the package; to find its folder imports nothing.
