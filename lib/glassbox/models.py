@@ -87,8 +87,9 @@ class Anatomy:
     norm_first:          h + f(norm(h)) as in GPT-2, rather than norm(h + f(h)) as in BERT.
     parallel:            attention and MLP read the same h, and both are added to it (GPT-NeoX).
     head:                from a block's output (batch, seq, width) to logits: the final norm (a decoder's is left out
-                         by norm=False), the unembedding, the soft cap. An encoder's head that classifies reads the first token itself, and gives
-                         (batch, classes); a decoder's gives (batch, seq, classes), of which the model picks the last.
+                         by norm=False), the unembedding, the soft cap. An encoder's head that classifies reads the
+                         first token itself, and gives (batch, classes); a decoder's gives (batch, seq, classes), of
+                         which the model picks the last.
     """
 
     blocks: list[nn.Module]
