@@ -1,33 +1,90 @@
-"""Leaving no trace: a model is given back as it was found, also after an exception."""
+"""Leaving no trace: a model is given back as it was found, also after an exception or an interruption.
+
+Methods place hooks, switch dropout off, freeze or unfreeze parameters, ask for another attention function, and
+transformers leaves marks of its own. Instead of each of them cleaning up after itself, one context manager notes the whole
+state of the model before, and puts it back after. What it does not watch over is the numbers in the weights.
+"""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-# Two calls at a time on one model would each restore what the other changed.
+# Two calls at a time on one model would each put back what the other changed. One lock for all models, because two
+# models may share modules, as a model and its own `base_model` do.
 _one_at_a_time = threading.RLock()
-# transformers leaves hooks behind when it is asked for attention weights, and this mark not to place them twice.
-_MARK = "_output_capturing_hooks_installed"
 
 
 @contextmanager
 def undisturbed(model: PreTrainedModel) -> Iterator[None]:
-    """Evaluation mode inside; afterwards each module has its mode and its hooks as before, also after an exception."""
+    """Evaluation mode and no gradients inside; afterwards the model is as before.
+
+    Put back are each module's attributes, hooks, parts and mode, the configurations (the attention function stands
+    there), and each parameter's `requires_grad` and `grad`. Threads that ask about models wait for each other.
+    """
     with _one_at_a_time:
-        before = [(part, part.training, dict(part._forward_hooks), _MARK in vars(part)) for part in model.modules()]
+        attributes = [vars(thing) for thing in _modules_and_configurations(model)]
+        # Hooks, parameters and submodules are dictionaries among a module's attributes.
+        inner = [value for held in attributes for value in held.values() if isinstance(value, dict)]
+        states = [(held, dict(held)) for held in attributes + inner]
+        parameters = [(each, each.requires_grad, each.grad) for each in model.parameters()]
         try:
             model.eval()
+            for parameter, _, _ in parameters:
+                parameter.grad = None  # laid aside: what came to be added to it could not be taken out again
             yield
         finally:
-            for part, training, hooks, marked in before:
-                part.training = training
-                part._forward_hooks.clear()
-                part._forward_hooks.update(hooks)
-                if _MARK in vars(part) and not marked:
-                    delattr(part, _MARK)
+            for held, before in states:
+                _put_back(held, before)
+            for parameter, required, gradient in parameters:
+                if parameter.requires_grad != required:
+                    parameter.requires_grad_(required)
+                parameter.grad = gradient
+
+
+def _modules_and_configurations(model: PreTrainedModel) -> list[Any]:
+    modules = list(model.modules())
+    configurations = [part.config for part in modules if hasattr(part, "config")]
+    for config in configurations:  # grows while it is read, so that parts of parts come too
+        configurations += [
+            getattr(config, name) for name in getattr(config, "sub_configs", ()) if hasattr(config, name)
+        ]
+    return modules + list({id(config): config for config in configurations if config is not None}.values())
+
+
+def _put_back(held: dict, before: dict) -> None:
+    for name in held.keys() - before.keys():
+        del held[name]
+    if list(held) != list(before):  # hooks run in the order in which they stand
+        held.clear()
+    held.update(before)
+
+
+@contextmanager
+def edited(edits: Iterable[tuple[nn.Module, Callable[..., Any]]]) -> Iterator[None]:
+    """Forward hooks (module, hook) that change what the modules give, for as long as the block lasts.
+
+    They run before all hooks that only look, whenever those were placed, so that these see what the model goes on with;
+    and among themselves in the order of their blocks, outer first. Whoever runs the model meanwhile gets it edited.
+    """
+    handles = []
+    try:
+        with _one_at_a_time:  # an explanation in another thread would take them away, or put them back
+            for module, hook in edits:
+                lookers = [key for key, other in module._forward_hooks.items() if not hasattr(other, "edits")]
+                hook.edits = True
+                handles.append(module.register_forward_hook(hook))
+                for key in lookers:
+                    module._forward_hooks.move_to_end(key)
+        yield
+    finally:
+        with _one_at_a_time:
+            for handle in handles:
+                handle.remove()
