@@ -1,8 +1,8 @@
 """Leaving no trace: a model is given back as it was found, also after an exception or an interruption.
 
 Methods place hooks, switch dropout off, freeze or unfreeze parameters, ask for another attention function, and
-transformers leaves marks of its own. Instead of each of them cleaning up after itself, one context manager notes the whole
-state of the model before, and puts it back after. What it does not watch over is the numbers in the weights.
+transformers leaves marks of its own. Instead of each of them cleaning up after itself, one context manager notes the
+state of the whole model before, and puts it back after. What it does not watch over is the numbers in the weights.
 """
 
 from __future__ import annotations
@@ -52,11 +52,10 @@ def undisturbed(model: PreTrainedModel) -> Iterator[None]:
 def _modules_and_configurations(model: PreTrainedModel) -> list[Any]:
     modules = list(model.modules())
     configurations = [part.config for part in modules if hasattr(part, "config")]
-    for config in configurations:  # grows while it is read, so that parts of parts come too
-        configurations += [
-            getattr(config, name) for name in getattr(config, "sub_configs", ()) if hasattr(config, name)
-        ]
-    return modules + list({id(config): config for config in configurations if config is not None}.values())
+    for config in configurations:  # grows while it is read: parts of parts have their own
+        names = getattr(config, "sub_configs", ())
+        configurations += [getattr(config, name) for name in names if getattr(config, name, None) is not None]
+    return modules + list({id(config): config for config in configurations}.values())
 
 
 def _put_back(held: dict, before: dict) -> None:
