@@ -25,6 +25,7 @@ class Attribution:
     of, value:     which reading of the target ("logit", "logprob", "prob", "function"), and what it was.
     word_spans:    (word, first token, token after the last) for each word, used by `words`.
     details:       what a method adds, for instance rollout's baseline, shape (seq,).
+    ids:           the text as token ids, (seq,), for whoever asks the model again; None for an attribution by words.
     """
 
     tokens: list[str]
@@ -39,6 +40,7 @@ class Attribution:
     foil: int | None = None
     foil_token: str | None = None
     details: dict[str, Any] = field(default_factory=dict)
+    ids: torch.Tensor | None = None
 
     def __post_init__(self) -> None:
         self.scores = torch.as_tensor(self.scores).detach().float().cpu()
@@ -74,7 +76,13 @@ class Attribution:
             position=int(word_of_token[self.position]),
             word_spans=[(word, place, place + 1) for place, (word, _, _) in enumerate(spans)],
             details=details,
+            ids=None,
         )
+
+    @property
+    def scaled(self) -> torch.Tensor:
+        """The scores divided by the largest absolute one, (seq,): zero stays zero, and every sign stays."""
+        return self.scores / self._largest()
 
     def plot(self, title: str | None = None) -> "Figure":
         """A bar for each token, see `glassbox.figures.token_bars`."""

@@ -87,7 +87,7 @@ def token_strip(
     for attribution in attributions:
         if attribution.tokens != tokens:
             raise InputError("the attributions are of different texts; allowed: one text")
-    scores = torch.stack([a.scores / (float(a.scores.abs().max()) or 1.0) for a in attributions])  # (row, seq)
+    scores = torch.stack([attribution.scaled for attribution in attributions])  # (row, seq)
     with _figure(title, 1.8 + 0.52 * len(tokens), 1.6 + 0.42 * len(attributions)) as (figure, axes):
         colours, lowest = (SIGNED, -1) if (scores < 0).any() else (SHARE, 0)
         image = axes.imshow(scores.numpy(), cmap=colours, vmin=lowest, vmax=1, aspect="auto")

@@ -121,6 +121,7 @@ class Question:
             value=float(question.values(output)[0]),
             word_spans=word_spans(self.tokenizer, self.ids[0].tolist()),
             details=details,
+            ids=self.ids[0].cpu(),
         )
 
     def _number(self, role: str, choice: str | int, output: ModelOutput, choices: int) -> int:
