@@ -57,7 +57,7 @@ def values_without(
     Raises InputError for options that can't be used, and where the tokenizer lacks the token that is needed.
     """
     _check(question, kept, how, replacement, batch_size)
-    substitute = _substitute(question, replacement) if how == "replace" else None
+    substitute = replacement_id(question, replacement) if how == "replace" else None
     with undisturbed(question.model), torch.no_grad():
         reader = _Reader(question)
         kept = kept.to(question.ids.device)[:, : reader.seen]
@@ -196,7 +196,7 @@ def _start(question: Question) -> int:
     )
 
 
-def _substitute(question: Question, replacement: str | int | None) -> int:
+def replacement_id(question: Question, replacement: str | int | None) -> int:
     """The id of the token that stands for what is replaced."""
     if isinstance(replacement, str):
         return single_token(question.tokenizer, replacement, "replacement")
