@@ -6,7 +6,8 @@ classification head: of one class), the difference of two logits, or whatever a 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from operator import index
 from typing import TYPE_CHECKING, Any
@@ -54,11 +55,16 @@ class Question:
             raise InputError("a foil needs a token or a class as target; a function must subtract its foil itself")
         return cls(model, tokenizer, ids, target, foil, checked_index("position", position, ids.shape[1]), of)
 
-    def run(self, **inputs: torch.Tensor | bool) -> ModelOutput:
-        """The model's output for this text, or for the `inputs_embeds` (1, seq, width) given instead of it."""
-        texts = inputs if "inputs_embeds" in inputs else {"input_ids": self.ids} | inputs
-        # Without a mask, transformers warns wherever the start token doubles as padding.
-        return self.model(**texts, attention_mask=torch.ones_like(self.ids), use_cache=False)
+    def run(self, *, inputs_embeds: torch.Tensor | None = None, **inputs: Any) -> ModelOutput:
+        """The model's output for this text, or for texts of its length with these embeddings (batch, seq, width).
+
+        The embeddings stand in for what the model's own layer makes of the ids, in any precision. The model still reads
+        the ids, for some take their positions (RoBERTa) or their last token (GPT-2's classifier) from them.
+        """
+        ids = self.ids if inputs_embeds is None else self.ids.expand(len(inputs_embeds), -1)  # (batch, seq)
+        with nullcontext() if inputs_embeds is None else _embedded(self.model, inputs_embeds):
+            # Without a mask, transformers warns wherever the start token doubles as padding.
+            return self.model(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False, **inputs)
 
     def settled(self, output: ModelOutput) -> Question:
         """The same question with target and foil as numbers: what the model itself predicted, where none was given."""
@@ -118,7 +124,7 @@ class Question:
             foil_token=None if question.foil is None else name(question.foil),
             position=self.position,
             of="function" if callable(self.target) else self.of,
-            value=float(question.values(output)[0]),
+            value=float(question.values(output)[0].detach()),
             word_spans=word_spans(self.tokenizer, self.ids[0].tolist()),
             details=details,
             ids=self.ids[0].cpu(),
@@ -152,6 +158,17 @@ class Question:
         return lambda number: spell(self.tokenizer, [number])[0]
 
 
+@contextmanager
+def _embedded(model: PreTrainedModel, embeddings: torch.Tensor) -> Iterator[None]:
+    """Inside, the model's embedding layer gives `embeddings`, whatever the ids are."""
+    layer = model.get_input_embeddings()
+    handle = layer.register_forward_hook(lambda _, ids, own: embeddings.to(own.dtype))
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
 def _texts(output: ModelOutput) -> list[ModelOutput]:
     """A batch's output as one output per text, each a batch of one, so that a function reads them all alike."""
     batch = len(output[0])
@@ -170,5 +187,5 @@ def _scalar(function: Callable, output: ModelOutput) -> torch.Tensor:
         got = tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
         raise InputError(f"the target function gave {got}; allowed: a tensor that holds one scalar")
     if not value.isfinite():
-        raise InputError(f"the target function gave {float(value)}; allowed: a finite scalar")
+        raise InputError(f"the target function gave {float(value.detach())}; allowed: a finite scalar")
     return value.reshape(())
