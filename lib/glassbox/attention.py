@@ -6,25 +6,25 @@ holds at the top came by every path of attention and residual connections, so th
     Â_l = row-normalised (w · fuse_h A_l + (1 - w) · I),     R = Â_L ⋯ Â_1,     w = 1 - residual_weight
 
 A_l holds the attention weights (head, query, key) of layer l; row i of R says how much of each input token has flowed
-into token i at the top. Attention flow takes each Â as pipes of that width, and asks how much fits through at once.
-Abnar and Zuidema 2020, "Quantifying Attention Flow in Transformers", section 3, with w = 1/2.
+into token i at the top. Abnar and Zuidema 2020, "Quantifying Attention Flow in Transformers", section 3, with w = 1/2.
 
-What none of them can tell you: which output it was for. The weights are the same whichever word is explained. They
+What neither can tell you: which output it was for. The weights are the same whichever word is explained. They
 ignore what the values carry, the MLPs, and that a head may write against the prediction. And much of rollout is
 geometry: even uniform causal attention favours the first tokens, so read it beside that baseline.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from glassbox.attribution import Attribution
 from glassbox.errors import InputError, ModelError, checked_index
 from glassbox.methods import method
+from glassbox.models import ROWS, anatomy
 from glassbox.question import Question
 from glassbox.trace import undisturbed
 from glassbox.weights import NO_WEIGHTS, allowed_entries, checked_weights, is_causal
@@ -75,62 +75,37 @@ def rollout(
     return flow
 
 
-def attention_flow(
-    attentions: Iterable[torch.Tensor], position: int = -1, residual_weight: float = 0.5, fuse: str = "mean"
-) -> torch.Tensor:
-    """How much of each input token fits through the layers into the token at `position`, as a share of the whole?
-
-    attentions, residual_weight, fuse, and the errors raised: as for `rollout`. Returns (batch, seq), rows sum to one.
-    """
-    steps = torch.stack(list(layer_steps(attentions, residual_weight, fuse)), dim=1)  # (batch, layer, query, key)
-    flows = torch.stack([maximum_flow(text, position) for text in steps])  # (batch, seq)
-    return flows / flows.sum(dim=-1, keepdim=True)
+def layer_steps(attentions: Iterable[torch.Tensor], *options: Any) -> Iterator[torch.Tensor]:
+    """Each layer's Â (batch, query, key), first layer first, one at a time. Options and errors: as for `rollout`."""
+    step = None
+    for number, layer in enumerate(() if attentions is None else attentions):
+        step = layer_step(layer, number, step, *options)
+        yield step
+    if step is None:
+        raise InputError(NO_WEIGHTS)
 
 
-def maximum_flow(steps: Sequence[torch.Tensor], position: int) -> torch.Tensor:
-    """The maximum flow from token `position` at the top to each token at the bottom; (seq,), float64, exact to 1e-6.
-
-    steps: per layer Â (query, key), first layer first: entry [i, j] is the width between token i above and j below.
-    """
-    from scipy.sparse import csr_array
-    from scipy.sparse.csgraph import maximum_flow as solve
-
-    layers, seq = len(steps), steps[0].shape[-1]
-    top = layers * seq + checked_index("position", position, seq)
-    widths = torch.zeros((layers + 1) * seq, (layers + 1) * seq, dtype=torch.float64)  # node = layer · seq + token
-    for layer, step in enumerate(steps):
-        widths[(layer + 1) * seq : (layer + 2) * seq, layer * seq : (layer + 1) * seq] = step
-    graph = csr_array((widths * _UNITS).round().to(torch.int32).numpy())
-    return torch.tensor([solve(graph, top, token).flow_value for token in range(seq)], dtype=torch.float64) / _UNITS
-
-
-_UNITS = 2**30  # scipy's solver counts in whole numbers of 32 bits, so a width of 1 is this many
-
-
-def layer_steps(
-    attentions: Iterable[torch.Tensor],
+def layer_step(
+    layer: torch.Tensor,
+    number: int,
+    below: torch.Tensor | None,
     residual_weight: float = 0.5,
     fuse: str = "mean",
     discard_ratio: float = 0.0,
     attention_mask: torch.Tensor | None = None,
-) -> Iterator[torch.Tensor]:
-    """Each layer's Â (batch, query, key), first layer first, one at a time. Arguments and errors: as for `rollout`."""
+) -> torch.Tensor:
+    """Layer `number`'s Â (batch, query, key); `below` is the one of the layer under it, which it has to fit."""
     if not 0 <= residual_weight <= 1:
         raise InputError(f"residual_weight is {residual_weight}; allowed: 0 to 1")
     if fuse not in FUSIONS:
         raise InputError(f"fuse is {fuse!r}; allowed: {', '.join(map(repr, FUSIONS))}")
     if not 0 <= discard_ratio < 1:
         raise InputError(f"discard_ratio is {discard_ratio}; allowed: at least 0 and below 1")
-    step = None
-    for number, layer in enumerate(() if attentions is None else attentions):
-        weights = checked_weights(layer, number, attention_mask, step)  # (batch, head, query, key)
-        fused = FUSIONS[fuse](weights)  # (batch, query, key)
-        if discard_ratio:
-            fused = discard_smallest(fused, discard_ratio, allowed_entries(weights, attention_mask))
-        step = with_residual(fused, residual_weight)
-        yield step
-    if step is None:
-        raise InputError(NO_WEIGHTS)
+    weights = checked_weights(layer, number, attention_mask, below)  # (batch, head, query, key)
+    fused = FUSIONS[fuse](weights)  # (batch, query, key)
+    if discard_ratio:
+        fused = discard_smallest(fused, discard_ratio, allowed_entries(weights, attention_mask))
+    return with_residual(fused, residual_weight)
 
 
 def with_residual(fused: torch.Tensor, residual_weight: float) -> torch.Tensor:
@@ -171,9 +146,11 @@ def explain_by_attention(question: Question, *, layer: int = -1) -> Attribution:
 
     Blind to the target: whichever word is explained, the scores are the same.
     """
-    output = run_with_attentions(question)
-    question = read_by_the_head(question, output)
-    scores = raw_attention(output.attentions, layer)[0, question.position]  # (seq,)
+    fused = []  # per layer (1, query, key)
+    with undisturbed(question.model), torch.no_grad():
+        output, causal = run_by_layers(question, lambda weights: fused.append(raw_attention([weights])))
+    question = read_by_the_head(question, output, causal)
+    scores = fused[checked_index("layer", layer, len(fused))][0, question.position]  # (seq,)
     return question.answer("attention", scores, output)
 
 
@@ -186,27 +163,53 @@ def explain_by_rollout(
     Blind to the target: whichever word is explained, the scores are the same. `details["baseline"]`, shape (seq,), is
     what uniform attention would give, nothing discarded. The options are those of `rollout`.
     """
-    output = run_with_attentions(question)
-    question = read_by_the_head(question, output)
-    flow = rollout(output.attentions, residual_weight, fuse, discard_ratio)  # (1, query, key)
-    uniform = uniform_attention(len(output.attentions), flow.shape[-1], is_causal(output.attentions[0]))
+    flow, layers = None, 0
+
+    def multiply_in(weights: torch.Tensor) -> None:
+        nonlocal flow, layers
+        step = layer_step(weights, layers, flow, residual_weight, fuse, discard_ratio)
+        flow, layers = step if flow is None else step @ flow, layers + 1  # (1, query, key)
+
+    with undisturbed(question.model), torch.no_grad():
+        output, causal = run_by_layers(question, multiply_in)
+    question = read_by_the_head(question, output, causal)
+    uniform = uniform_attention(layers, flow.shape[-1], causal)
     baseline = rollout(uniform, residual_weight)[0, question.position].float()  # (seq,)
     return question.answer("rollout", flow[0, question.position], output, baseline=baseline)
 
 
-def run_with_attentions(question: Question) -> ModelOutput:
-    """The model's output with its attention weights, per layer (1, head, query, key)."""
-    with undisturbed(question.model), torch.no_grad():
-        output = question.run(output_attentions=True)
-    weights = getattr(output, "attentions", None) or ()
-    if not weights or any(layer is None for layer in weights):
-        raise ModelError(NO_WEIGHTS)
-    return output
+def run_by_layers(
+    question: Question, take: Callable[[torch.Tensor], None], **inputs: torch.Tensor
+) -> tuple[ModelOutput, bool]:
+    """Run the model, and hand each layer's attention weights (1, head, query, key) to `take` when they are made.
+
+    Nothing else keeps them, so that memory need not grow with the number of layers; transformers' `output_attentions`
+    keeps all, and is used for architectures that are not in the table only. Stands inside `undisturbed`.
+    Returns the model's output, and whether its attention is causal. Raises ModelError for attention without weights.
+    """
+    causal = None
+
+    def took(weights: torch.Tensor | None) -> None:
+        nonlocal causal
+        if weights is None:
+            raise ModelError(NO_WEIGHTS)
+        if causal is None:
+            causal = is_causal(weights)
+        take(weights)
+
+    if question.model.config.model_type in ROWS:
+        for attention in anatomy(question.model).attentions:
+            attention.register_forward_hook(lambda module, inputs, output: took(output[1]))
+        return question.run(**inputs), causal
+    output = question.run(output_attentions=True, **inputs)
+    for weights in getattr(output, "attentions", None) or [None]:
+        took(weights)
+    return output, causal
 
 
-def read_by_the_head(question: Question, output: ModelOutput) -> Question:
+def read_by_the_head(question: Question, output: ModelOutput, causal: bool) -> Question:
     """The head that classifies a text reads an encoder's first token: that row is the default, instead of the last."""
     last = question.ids.shape[1] - 1
-    if question.about_classes(output) and question.position == last and not is_causal(output.attentions[0]):
+    if question.about_classes(output) and question.position == last and not causal:
         return replace(question, position=0)
     return question

@@ -1,7 +1,8 @@
 """Attention computed by a function of ours, on every architecture: to see its values, or to change how it is computed.
 
-Each attention module of transformers makes queries, keys and values, turns them by their positions (RoPE), and hands them
-to a function that it looks up by a name in its configuration. For the time of a `with` block that name leads to ours:
+Each attention module of transformers makes queries, keys and values, turns them by their positions (RoPE), and hands
+them to a function that it looks up by a name in its configuration. For the time of a `with` block that name leads to
+ours, for instance to the plain form of attention:
 
     S = q kᵀ · scaling,     A = softmax(S + mask),     O = A v.        (Vaswani et al. 2017, equation 1)
 """
@@ -27,8 +28,9 @@ _names = (f"glassbox-{number}" for number in count())  # one for each use, so th
 def attention_by(model: PreTrainedModel, function: Callable[..., tuple[torch.Tensor, torch.Tensor]]) -> Iterator[None]:
     """The model's attention is computed by `function` inside, whichever implementation it was loaded with.
 
-    function(module, query, key, value, attention_mask, scaling=..., dropout=..., **more) is called once in each layer, as
-    `plain_attention` is, and returns the same two tensors. Afterwards the model and transformers are as before.
+    function(module, query, key, value, attention_mask, scaling=..., dropout=..., **more) is called once in each layer,
+    with the arguments of `plain_attention`, and returns the same two tensors. Afterwards the model and transformers are
+    as before.
     """
     name, before = next(_names), model.config._attn_implementation
     AttentionInterface.register(name, function)

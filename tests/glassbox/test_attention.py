@@ -1,22 +1,18 @@
 """Raw attention and rollout against numbers worked by hand, loops, the authors' formula, and what must always hold."""
 
-import networkx as nx
+import weakref
+
 import numpy as np
 import pytest
 import torch
+import transformers as hf
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.glassbox.architectures import ARCHITECTURES, CLASSIFIERS, ENCODERS
 
 import glassbox as gb
-from glassbox.attention import (
-    attention_flow,
-    discard_smallest,
-    maximum_flow,
-    raw_attention,
-    rollout,
-    uniform_attention,
-)
-from glassbox.errors import InputError
+from glassbox.attention import discard_smallest, raw_attention, rollout, uniform_attention
+from glassbox.errors import InputError, ModelError
 
 MODELS = ["gpt2", "llama", "bert"]
 FUSE = {"mean": np.mean, "max": np.max, "min": np.min}
@@ -210,59 +206,14 @@ def test_uniform_attention_of_an_encoder_favours_nothing(residual_weight):
     assert close(flow, kept * np.eye(6) + (1 - kept) / 6)
 
 
-def test_maximum_flow_by_hand():
-    # From token 2 at the top: 0.6 reaches token 1 in the middle, where 0.9 goes on to token 0 but only 0.1 to itself.
-    below = torch.tensor([[1.0, 0, 0], [0.9, 0.1, 0], [0, 0.2, 0.8]], dtype=torch.float64)
-    above = torch.tensor([[1.0, 0, 0], [0, 1, 0], [0.1, 0.6, 0.3]], dtype=torch.float64)
-    assert close(maximum_flow([below, above], 2), [0.1 + 0.6, 0.1 + 0.2, 0.3], 1e-8)
-    assert close(maximum_flow([below, above], 2), maximum_flow([below, above], -1), 0)
-
-
-def by_networkx(steps, position):
-    graph = nx.DiGraph()
-    for layer, step in enumerate(steps, start=1):
-        for query, row in enumerate(step.tolist()):
-            graph.add_edges_from(
-                ((layer, query), (layer - 1, key), {"capacity": width}) for key, width in enumerate(row)
-            )
-    top = (len(steps), position)
-    return [nx.maximum_flow_value(graph, top, (0, token)) for token in range(len(steps[0]))]
-
-
-@settings(deadline=None, max_examples=30)
-@given(layers=attentions(), data=st.data())
-def test_attention_flow_against_networkx(layers, data):
-    position = data.draw(st.integers(0, layers[0].shape[-1] - 1))
-    flow = attention_flow(layers, position)
-    for text in range(len(flow)):
-        steps = [(layer[text].mean(0) + torch.eye(layer.shape[-1])) / 2 for layer in layers]
-        widths = np.array(by_networkx(steps, position))
-        assert close(maximum_flow(steps, position), widths, 1e-6)
-        assert close(flow[text], widths / widths.sum(), 1e-6)
-
-
-def test_attention_flow_passes_its_options_on():
-    layers = random_attentions(layers=2, batch=1)
-    step = [(0.7 * layer.amax(1) + 0.3 * torch.eye(5))[0] for layer in layers]
-    widths = np.array(by_networkx([matrix / matrix.sum(-1, keepdim=True) for matrix in step], 4))
-    assert close(attention_flow(layers, residual_weight=0.3, fuse="max")[0], widths / widths.sum(), 1e-6)
-
-
-def test_attention_flow_of_bad_input():
-    with pytest.raises(InputError, match="there is no position 5; allowed: -5 to 4"):
-        attention_flow(random_attentions(), position=5)
-    with pytest.raises(InputError, match="no attention weights"):
-        attention_flow([])
-
-
 def run(model, ids, **more):
     with torch.no_grad():
         return model(ids, output_attentions=True, **more).attentions
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", ARCHITECTURES)
 def test_the_authors_formula_on_a_model(build, name):
-    layers = run(build(name).double(), torch.randint(0, 300, (2, 12)))
+    layers = run(build(name, dtype=torch.float64), torch.randint(1, 300, (2, 12)))
     flow = rollout(layers)
     assert flow.dtype == torch.float64
     for text in range(2):
@@ -394,15 +345,84 @@ def test_layer_that_does_not_exist(model, layer):
         gb.explain(model, None, torch.tensor([[1, 2, 3]]), method="attention", layer=layer)
 
 
-@pytest.mark.parametrize("name", MODELS)
+def is_encoder(name):
+    return name in ENCODERS or name in CLASSIFIERS and name != "gpt2-classifier"
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
 def test_explain_reads_the_row_of_the_position(build, name):
-    model, ids = build(name), torch.randint(0, 300, (1, 7))
+    model, ids = build(name), torch.randint(1, 300, (1, 7))
     layers = run(model, ids)
     a = gb.explain(model, None, ids, method="rollout", position=3)
     assert close(a.scores, joint_attention([layer[0].double().numpy() for layer in layers])[3], 1e-6)
-    assert close(a.details["baseline"], rollout(uniform_attention(3, 7, causal=name != "bert"))[0, 3], 1e-6)
+    assert close(a.details["baseline"], rollout(uniform_attention(3, 7, causal=not is_encoder(name)))[0, 3], 1e-6)
     b = gb.explain(model, None, ids, method="attention", position=3, layer=1)
     assert close(b.scores, layers[1][0, :, 3].mean(0), 1e-6)
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+@pytest.mark.parametrize("method", ["rollout", "attention"])
+def test_a_classifier_is_explained_where_its_head_reads(build, name, method):
+    model, ids = build(name), torch.randint(1, 300, (1, 7))
+    place = 0 if is_encoder(name) else 6
+    read = {"rollout": rollout, "attention": raw_attention}[method](run(model, ids))[0]  # (query, key)
+    assert close(gb.explain(model, None, ids, method=method).scores, read[place], 1e-6)
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_rollout_lets_go_of_each_layer_before_the_next(build, name):
+    model, alive, earlier = build(name), [], []
+
+    def look(module, inputs, output):
+        alive.append(sum(weights() is not None for weights in earlier))
+        earlier.append(weakref.ref(output[1]))
+
+    for attention in gb.anatomy(model).attentions:
+        attention.register_forward_hook(look)
+    gb.explain(model, None, torch.randint(1, 300, (1, 7)), method="rollout")
+    assert alive == [0, 0, 0]
+
+
+@pytest.fixture
+def unknown_model():
+    """An architecture that is not in the table."""
+
+    def made(attn_implementation):
+        config = hf.Olmo2Config(
+            vocab_size=50, hidden_size=32, intermediate_size=40, num_hidden_layers=3, num_attention_heads=4,
+            pad_token_id=0, bos_token_id=0, eos_token_id=0,
+        )  # fmt: skip
+        return hf.Olmo2ForCausalLM._from_config(config, attn_implementation=attn_implementation).eval()
+
+    return made
+
+
+def test_an_architecture_that_is_not_in_the_table(unknown_model):
+    model, ids = unknown_model("eager"), torch.randint(1, 50, (1, 7))
+    with pytest.raises(ModelError, match="not known"):
+        gb.anatomy(model)
+    layers = run(model, ids)
+    assert close(gb.explain(model, None, ids, method="rollout").scores, rollout(layers)[0, -1], 1e-6)
+    assert close(gb.explain(model, None, ids, method="attention").scores, raw_attention(layers)[0, -1], 1e-6)
+
+
+@pytest.mark.parametrize("method", ["attention", "rollout", "attention_flow", "grad_attention"])
+@pytest.mark.parametrize("known", [True, False])
+def test_attention_without_weights_is_refused(build, unknown_model, known, method):
+    model = build("llama", "sdpa") if known else unknown_model("sdpa")
+    with pytest.raises(ModelError, match="only eager attention keeps them. Load the model with glassbox.load"):
+        gb.explain(model, None, torch.randint(1, 50, (1, 7)), method=method)
+    assert not any(module._forward_hooks for module in model.modules())
+
+
+def test_bad_options_and_weights_are_refused_on_a_model_too(build):
+    model, ids = build("gpt2"), torch.tensor([[1, 2, 3]])
+    with pytest.raises(InputError, match="fuse is 'median'; allowed"):
+        gb.explain(model, None, ids, method="rollout", fuse="median")
+    with torch.no_grad():
+        model.transformer.h[1].attn.c_attn.weight.fill_(torch.nan)
+    with pytest.raises(InputError, match="weights of layer 1 are not finite"):
+        gb.explain(model, None, ids, method="rollout")
 
 
 def test_explain_passes_its_options_on(model):

@@ -10,6 +10,7 @@ import torch
 
 from classroom.checks import call, choice, expect_tensor, judge, passed, quiet
 from glassbox import attention as reference
+from glassbox.flow import maximum_flow
 
 Matrices = list[torch.Tensor]  # per layer (head, query, key)
 
@@ -371,7 +372,7 @@ def attention_flow(student: Callable, seed: int = 0) -> None:
             right,
             {
                 "The flows are right. Now divide them by their sum, so that they can be compared with "
-                "rollout.": reference.maximum_flow(steps, position),
+                "rollout.": maximum_flow(steps, position),
                 "That is rollout: a product of shares along each path. The maximum flow asks how much fits through "
                 "at once.": _product(steps)[position],
                 "The layers are in the wrong order: the last matrix lies at the top, where the flow starts.": _shares(
@@ -393,7 +394,7 @@ def attention_flow(student: Callable, seed: int = 0) -> None:
 
 
 def _shares(steps: Matrices, position: int) -> torch.Tensor:
-    flow = reference.maximum_flow(steps, position)
+    flow = maximum_flow(steps, position)
     return flow / flow.sum()
 
 
