@@ -5,16 +5,15 @@
 # chapter:
 #   title: "Rollout: where does information flow across layers?"
 #   minutes: 120
-
 #   points: 100
 #   teaches:
 #     - glassbox.attention.rollout
 #     - glassbox.attention.with_residual
 #     - glassbox.attention.discard_smallest
 #     - glassbox.attention.uniform_attention
-#     - glassbox.attention.maximum_flow
-#     - glassbox.attention.attention_flow
 #     - glassbox.attention.FUSIONS
+#     - glassbox.flow.maximum_flow
+#     - glassbox.flow.attention_flow
 #   objectives:
 #     - {text: "fuse a layer's heads into one matrix and add the residual stream to it", tested_by: [check-fuse-heads, check-add-residual, check-answer-why-identity]}
 #     - {text: "multiply layers in the order in which information passes them, and read the result", tested_by: [check-rollout, check-answer-which-entry]}
