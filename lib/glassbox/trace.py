@@ -17,6 +17,8 @@ from torch import nn
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+Edit = tuple[nn.Module, Callable[..., Any]]
+
 # Two calls at a time on one model would each put back what the other changed. One lock for all models, because two
 # models may share modules, as a model and its own `base_model` do.
 _one_at_a_time = threading.RLock()
@@ -67,21 +69,30 @@ def _put_back(held: dict, before: dict) -> None:
 
 
 @contextmanager
-def edited(edits: Iterable[tuple[nn.Module, Callable[..., Any]]]) -> Iterator[None]:
-    """Forward hooks (module, hook) that change what the modules give, for as long as the block lasts.
+def edited(after: Iterable[Edit], before: Iterable[Edit] = ()) -> Iterator[None]:
+    """Hooks that change what modules give or are given, for as long as the block lasts.
+
+    after:   (module, hook(module, inputs, keywords, output)) that returns the new output.
+    before:  (module, hook(module, inputs)) that returns the new inputs.
 
     They run before all hooks that only look, whenever those were placed, so that these see what the model goes on with;
     and among themselves in the order of their blocks, outer first. Whoever runs the model meanwhile gets it edited.
     """
     handles = []
+
+    def place(hook: Callable, hooks: dict, register: Callable[..., Any], **kind: bool) -> None:
+        lookers = [key for key, other in hooks.items() if not hasattr(other, "edits")]
+        hook.edits = True
+        handles.append(register(hook, **kind))
+        for key in lookers:
+            hooks.move_to_end(key)
+
     try:
         with _one_at_a_time:  # an explanation in another thread would take them away, or put them back
-            for module, hook in edits:
-                lookers = [key for key, other in module._forward_hooks.items() if not hasattr(other, "edits")]
-                hook.edits = True
-                handles.append(module.register_forward_hook(hook))
-                for key in lookers:
-                    module._forward_hooks.move_to_end(key)
+            for module, hook in after:
+                place(hook, module._forward_hooks, module.register_forward_hook, with_kwargs=True)
+            for module, hook in before:
+                place(hook, module._forward_pre_hooks, module.register_forward_pre_hook)
         yield
     finally:
         with _one_at_a_time:
