@@ -84,7 +84,7 @@ def token_f1(scores: torch.Tensor, evidence: torch.Tensor, k: int | None = None)
     """F1 of the k largest scores, taken as the evidence; by default as many as the evidence has."""
     scores, evidence = _checked(scores, evidence)
     taken = largest(scores, int(evidence.sum()) if k is None else k)
-    return float(2 * (taken & evidence).sum() / (taken.sum() + evidence.sum()))
+    return 2 * int((taken & evidence).sum()) / (int(taken.sum()) + int(evidence.sum()))
 
 
 def _checked(scores: torch.Tensor, evidence: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -55,13 +55,14 @@ def permutation_test(first: torch.Tensor, second: torch.Tensor, *, samples: int 
             f"there are {tuple(first.shape)} and {tuple(second.shape)} values; allowed: both for the same sentences"
         )
     differences = _in_order(first - second, "differences")  # (sentence,)
+    sizes = differences.abs().sort().values  # (sentence,), the same whichever method is the first
     generator = torch.Generator().manual_seed(seed)
     # Sums of the same numbers in another order may differ in the last digits, and still are equal.
-    bound = abs(float(differences.sum())) - 1e-12 * float(differences.abs().sum())
+    bound = abs(float(differences.sum())) - 1e-12 * float(sizes.sum())
     as_large = 0
-    for rows in _blocks(samples, len(differences)):
-        signs = 2 * torch.randint(2, (rows, len(differences)), generator=generator).double() - 1  # (sample, sentence)
-        as_large += int(((signs @ differences).abs() >= bound).sum())
+    for rows in _blocks(samples, len(sizes)):
+        signs = 2 * torch.randint(2, (rows, len(sizes)), generator=generator).double() - 1  # (sample, sentence)
+        as_large += int(((signs @ sizes).abs() >= bound).sum())
     return (as_large + 1) / (samples + 1)
 
 

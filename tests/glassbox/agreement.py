@@ -7,7 +7,7 @@ ROWS: list[tuple[str, str, str, float, float]] = []
 
 def agree(method: str, architecture: str, reference: str, ours, theirs, bound: float = 1e-5) -> None:
     """The largest difference, relative to the largest value of `theirs`, is at most `bound`."""
-    ours, theirs = torch.as_tensor(ours).double(), torch.as_tensor(theirs).double()
+    ours, theirs = (torch.as_tensor(value, dtype=torch.float64) for value in (ours, theirs))
     assert ours.shape == theirs.shape, f"ours {tuple(ours.shape)}, {reference}'s {tuple(theirs.shape)}"
     largest = float(theirs.abs().max())
     assert largest > 0, f"{reference} gave nothing but zeros, which any method agrees with"
