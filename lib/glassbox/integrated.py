@@ -154,13 +154,16 @@ def values_at(f: Scalar, texts: Iterable[torch.Tensor], batch_size: int) -> torc
         return torch.cat([f(torch.stack(some)) for some in batches(texts, batch_size)])
 
 
-def completeness(name: str, found: torch.Tensor, expected: torch.Tensor) -> dict[str, float]:
-    """How far what was found is from the differences of f that it should sum to, as a number and as a share."""
+def completeness(
+    name: str, found: torch.Tensor, expected: torch.Tensor, more: str = "steps", stacklevel: int = 5
+) -> dict[str, float]:
+    """How far what was found is from the differences of f that it should sum to, as a number and as a share.
+
+    Warns above 5 %, with what `more` would help, at the line that called `explain`, `stacklevel` frames up.
+    """
     gap, whole = float((found - expected).abs().sum()), float(expected.abs().sum())
     share = gap / whole if whole else float(gap > 0)
     if share > 0.05:
-        warnings.warn(
-            f"{name}: the scores miss f(text) - f(baseline) by {share:.0%}; take more steps, or another baseline",
-            stacklevel=5,  # the line that called `explain`
-        )
+        missed = f"{name}: the scores miss f(text) - f(baseline) by {share:.0%}"
+        warnings.warn(f"{missed}; take more {more}, or another baseline", stacklevel=stacklevel)
     return {"gap": gap, "gap_share": share}

@@ -6,8 +6,7 @@ classification head: of one class), the difference of two logits, or whatever a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from operator import index
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ import torch
 from glassbox.attribution import Attribution
 from glassbox.errors import InputError, ModelError, checked_index
 from glassbox.text import encode, single_token, spell, word_spans
+from glassbox.trace import edited
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -61,8 +61,12 @@ class Question:
         The embeddings stand in for what the model's own layer makes of the ids, in any precision. The model still reads
         the ids, for some take their positions (RoBERTa) or their last token (GPT-2's classifier) from them.
         """
-        ids = self.ids if inputs_embeds is None else self.ids.expand(len(inputs_embeds), -1)  # (batch, seq)
-        with nullcontext() if inputs_embeds is None else _embedded(self.model, inputs_embeds):
+        if inputs_embeds is None:
+            ids, edits = self.ids, []
+        else:
+            ids = self.ids.expand(len(inputs_embeds), -1)  # (batch, seq)
+            edits = [(self.model.get_input_embeddings(), lambda *called: inputs_embeds.to(called[-1].dtype))]
+        with edited(edits):
             # Without a mask, transformers warns wherever the start token doubles as padding.
             return self.model(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False, **inputs)
 
@@ -156,17 +160,6 @@ class Question:
         if self.about_classes(output):
             return lambda number: self.model.config.id2label[number]
         return lambda number: spell(self.tokenizer, [number])[0]
-
-
-@contextmanager
-def _embedded(model: PreTrainedModel, embeddings: torch.Tensor) -> Iterator[None]:
-    """Inside, the model's embedding layer gives `embeddings`, whatever the ids are."""
-    layer = model.get_input_embeddings()
-    handle = layer.register_forward_hook(lambda _, ids, own: embeddings.to(own.dtype))
-    try:
-        yield
-    finally:
-        handle.remove()
 
 
 def _texts(output: ModelOutput) -> list[ModelOutput]:
