@@ -76,7 +76,8 @@ def logit_lens(
         if question.about_classes(output):
             raise ModelError(f"{type(model).__name__} predicts classes; a lens needs a model that predicts words")
         hidden = hidden_states(parts.blocks, seen)
-        final = output.logits[0, positions].float()  # (position, vocabulary)
+        final = output.logits[0, positions]  # (position, vocabulary)
+        final = final if final.dtype == torch.float64 else final.float()
         logits = final.new_empty(len(layers), *final.shape)  # (layer, position, vocabulary)
         for row, layer in enumerate(layers):
             if layer == depth and norm:
@@ -95,7 +96,7 @@ class LensReading:
     """What a lens shows: for each layer and position a distribution over the vocabulary.
 
     tokens:     of the whole text; positions: the places of those that were read; layers: those that were read.
-    logits:     (layer, position, vocabulary), float32, rows in the order of `layers` and `positions`.
+    logits:     (layer, position, vocabulary), at least float32, rows in the order of `layers` and `positions`.
     final:      the model's own logits, (position, vocabulary).
     """
 

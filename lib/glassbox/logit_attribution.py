@@ -143,7 +143,7 @@ def logit_attribution(
 
         def at(kind: int, module: nn.Module) -> torch.Tensor:
             """What went into a module (0) or came out of it (1) here, (width,), in float32 at least."""
-            value = seen[module][kind][0, here]
+            value = seen[module][kind].flatten(0, -2)[here]  # OPT's MLP drops the batch, which is one text
             return value if value.dtype == torch.float64 else value.float()
 
         start = at(0, parts.blocks[0])  # (width,)

@@ -1,0 +1,42 @@
+"""Train the small world's tuned lens and put it beside the model: `python -m classroom.tuned_lens`, seeded.
+
+It belongs to the shipped weights, so it is trained again whenever they are.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from random import Random
+
+import torch
+
+import glassbox as gb
+import smallworld
+from smallworld.families import FAMILIES
+
+SEED = 20261121
+TEXTS = 6000
+STEPS = 1500
+
+
+def texts(count: int, seed: int) -> list[str]:
+    """Training texts of the small world: one sentence each, or several in a row, from families in turn."""
+    random, families = Random(seed), list(FAMILIES.values())
+    return [
+        " ".join(random.choice(families).training_text(random)[0] for _ in range(random.choice((1, 1, 1, 3))))
+        for _ in range(count)
+    ]
+
+
+def main() -> None:
+    model, tokenizer = gb.load("smallworld")
+    lens = gb.tuned_lens.train(
+        model, tokenizer, texts(TEXTS, SEED), steps=STEPS, batch_size=32, seed=SEED, progress=True
+    )
+    file = Path(smallworld.__file__).parent / "weights" / gb.tuned_lens.FILE
+    lens.save(file, dtype=torch.float16)
+    print(f"{file}: {file.stat().st_size / 1e6:.2f} MB")
+
+
+if __name__ == "__main__":
+    main()
