@@ -134,7 +134,7 @@ class _Reader:
         heads, layers = config.num_attention_heads, config.num_hidden_layers
         logits = 0 if self.last or model.get_output_embeddings() is None else 2 * vocabulary
         numbers = length * (24 * width + 4 * heads * length + 2 * layers * width + logits)
-        return max(1, MEMORY // (numbers * embedding.element_size()))
+        return 1 + MEMORY // (1 + numbers * embedding.element_size())
 
     def _run(self, ids: torch.Tensor, mask: torch.Tensor, past: DynamicCache | None) -> ModelOutput:
         inputs = dict(self.last) if past is None else self.last | {"past_key_values": past}
@@ -218,9 +218,9 @@ def replacement_id(question: Question, replacement: str | int | None) -> int:
 
 def _check(question: Question, kept: torch.Tensor, how: str, replacement: str | int | None, batch_size: int | None):
     seq = question.ids.shape[1]
-    if not isinstance(kept, torch.Tensor) or kept.dtype != torch.bool or kept.ndim != 2 or kept.shape[1] != seq:
-        found = f"{kept.dtype} {tuple(kept.shape)}" if isinstance(kept, torch.Tensor) else f"a {type(kept).__name__}"
-        raise InputError(f"kept is {found}; allowed: torch.bool (variant, {seq}), a column for each token")
+    found = f"{kept.dtype} {tuple(kept.shape)}" if isinstance(kept, torch.Tensor) else f"a {type(kept).__name__}"
+    if found != f"torch.bool {(len(kept) or 1, seq)}":
+        raise InputError(f"kept is {found}; allowed: torch.bool (variant, {seq}), at least one variant")
     if how not in HOW:
         raise InputError(f"how={how!r} is no way to take a token away; allowed: {', '.join(map(repr, HOW))}")
     if replacement is not None and how != "replace":
