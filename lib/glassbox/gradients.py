@@ -57,9 +57,10 @@ def smooth_gradient(
 
     x and the result: (seq, width); spread: the noise's standard deviation. Errors: as for `gradient`.
     """
-    generator = torch.Generator().manual_seed(seed)  # drawn on the CPU, so that each device sees the same noise
-    noises = (torch.randn(x.shape, generator=generator, dtype=x.dtype) for _ in range(samples))
-    noisy = (x + spread * noise.to(x.device) for noise in noises)
+    # Drawn on the CPU in single precision, so that each device and each precision sees the same noise.
+    generator = torch.Generator().manual_seed(seed)
+    noises = (torch.randn(x.shape, generator=generator, dtype=torch.float32) for _ in range(samples))
+    noisy = (x + spread * noise.to(x) for noise in noises)
     return sum(gradient(f, torch.stack(texts)).sum(0) for texts in batches(noisy, batch_size)) / samples
 
 

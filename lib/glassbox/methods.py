@@ -41,7 +41,8 @@ def method(name: str) -> Callable:
                 if option not in [keyword.name for keyword in own]:
                     allowed = [*SHARED, *(keyword.name for keyword in own)]
                     raise InputError(f"{name!r} has no option {option!r}; allowed: {_listed(allowed)}")
-            return answer(Question.ask(model, tokenizer, text, target, foil, position, of), **options)
+            with torch.inference_mode(False):  # a tensor made in inference mode can take no part in a gradient
+                return answer(Question.ask(model, tokenizer, text, target, foil, position, of), **options)
 
         shared = list(inspect.signature(explain_by, follow_wrapped=False).parameters.values())[:-1]
         explain_by.__signature__ = inspect.Signature([*shared, *own], return_annotation="Attribution")

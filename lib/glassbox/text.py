@@ -43,7 +43,7 @@ def _checked_ids(model: PreTrainedModel, ids: Any) -> torch.Tensor:
     vocabulary = model.get_input_embeddings().num_embeddings
     if ids.min() < 0 or ids.max() >= vocabulary:
         raise InputError(f"token ids run from {ids.min()} to {ids.max()}; this model's are 0 to {vocabulary - 1}")
-    return ids
+    return ids.clone() if ids.is_inference() else ids
 
 
 def _longest(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase | None) -> float:
