@@ -85,11 +85,9 @@ class Anatomy:
     unembedding:         the linear map from the width to the vocabulary, or a decoder's map to classes; else None.
     heads:               the number of attention heads, for queries.
     norm_first:          h + f(norm(h)) as in GPT-2, rather than norm(h + f(h)) as in BERT.
-    parallel:            attention and MLP read the same h, and both are added to it (GPT-NeoX).
-    head:                from a block's output (batch, seq, width) to logits: the final norm (a decoder's is left out
-                         by norm=False), the unembedding, the soft cap. An encoder's head that classifies reads the
-                         first token itself, and gives (batch, classes); a decoder's gives (batch, seq, classes), of
-                         which the model picks the last.
+    head:                from a block's output (batch, seq, width) to logits: final norm (norm=False leaves a decoder's
+                         out), unembedding, soft cap. Where an encoder classifies it gives (batch, classes); where a
+                         decoder does, (batch, seq, classes), of which the model picks the last token's.
     """
 
     blocks: list[nn.Module]
@@ -104,7 +102,6 @@ class Anatomy:
     unembedding: nn.Module | None
     heads: int
     norm_first: bool
-    parallel: bool
     head: Callable[..., torch.Tensor]
 
 
@@ -167,10 +164,9 @@ def anatomy(model: PreTrainedModel) -> Anatomy:
     kind, config = model.config.model_type, model.config
     if kind not in ROWS:
         raise ModelError(
-            f"where the parts of {type(model).__name__} are is not known, and this method needs it; known: "
-            f"{', '.join(ROWS)}. To add {kind!r}, write its row in ROWS in glassbox/models.py: the paths of its "
-            "blocks, final norm, attention, output projection and MLP. Methods by gradients, attention weights or "
-            "perturbation need none"
+            f"the anatomy of {type(model).__name__} is not known, and this method needs it; known: {', '.join(ROWS)}. "
+            f"To add {kind!r}, write its row in ROWS in glassbox/models.py: the paths of its blocks, final norm, "
+            "attention, output projection and MLP. Methods by gradients, attention weights or perturbation need none"
         )
     row, base = ROWS[kind], model.base_model
     blocks = list(base.get_submodule(row.blocks))
@@ -178,7 +174,7 @@ def anatomy(model: PreTrainedModel) -> Anatomy:
     def each(path: str) -> list[nn.Module]:
         return [block.get_submodule(path) for block in blocks]
 
-    # OPT has models whose blocks end with the norm, and GPT-NeoX some that are not parallel.
+    # OPT has models whose blocks end with the norm.
     norm_first = getattr(config, "do_layer_norm_before", row.final_norm is not None)
     final_norm = base.get_submodule(row.final_norm) if norm_first else None
     unembedding = getattr(model, "score", None) or model.get_output_embeddings()
@@ -195,7 +191,6 @@ def anatomy(model: PreTrainedModel) -> Anatomy:
         unembedding=unembedding,
         heads=config.num_attention_heads,
         norm_first=norm_first,
-        parallel=getattr(config, "use_parallel_residual", False),
         head=_head(model, row, final_norm, unembedding),
     )
 
