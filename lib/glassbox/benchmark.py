@@ -63,6 +63,7 @@ def benchmark(
     sentences: Iterable[Sentence],
     methods: Chosen,
     *,
+    of: str = "logit",
     how: str = "delete",
     replacement: str | int | None = None,
     resume: str | os.PathLike | None = None,
@@ -71,16 +72,14 @@ def benchmark(
     """Which method explains the answers of these sentences best? One row for each method, see `leaderboard`.
 
     methods:           names from METHODS; for one with options, a pair: ("lrp", {"rule": "cp"}).
+    of:                what is explained of the answer, "logit", "logprob" or "prob".
     how, replacement:  how faithfulness removes tokens, as in `glassbox.removal.values_without`.
     resume:            a file that keeps what is finished, and goes on from it when the call is made again, also with
                        more methods. One made from another model, other sentences or other options is refused.
     progress:          show a bar.
     """
-    return leaderboard(
-        measure(
-            model, tokenizer, sentences, methods, how=how, replacement=replacement, resume=resume, progress=progress
-        )
-    )
+    options = {"of": of, "how": how, "replacement": replacement, "resume": resume, "progress": progress}
+    return leaderboard(measure(model, tokenizer, sentences, methods, **options))
 
 
 def leaderboard(measured: DataFrame) -> DataFrame:
@@ -110,6 +109,7 @@ def measure(
     sentences: Iterable[Sentence],
     methods: Chosen,
     *,
+    of: str = "logit",
     how: str = "delete",
     replacement: str | int | None = None,
     resume: str | os.PathLike | None = None,
@@ -130,7 +130,7 @@ def measure(
     made_from = {
         "model": _fingerprint_of_model(model),
         "set of sentences": _fingerprint(sorted(set(keys))),
-        "way to remove tokens": _fingerprint(how, replacement),
+        "set of options": _fingerprint(of, how, replacement),
         "version of glassbox": _fingerprint_of_code(),
     }
     results = ResultsFile(resume, made_from)
@@ -139,7 +139,7 @@ def measure(
         for number, (sentence, key, mask) in enumerate(zip(sentences, keys, evidence, strict=True)):
             for label, call in calls.items():
                 if (key, label) not in results:
-                    results.add((key, label), _judge(model, tokenizer, sentence, mask, call, how, replacement))
+                    results.add((key, label), _judge(model, tokenizer, sentence, mask, call, of, how, replacement))
                 rows.append({"sentence": number, "method": label, **results[key, label]})
                 bar.update()
     return pd.DataFrame(rows)
@@ -151,12 +151,13 @@ def _judge(
     sentence: Sentence,
     evidence: list[bool],
     call: tuple[str, Mapping[str, Any]],
+    of: str,
     how: str,
     replacement: str | int | None,
 ) -> dict[str, float]:
     method, options = call
     start = perf_counter()
-    attribution = explain(model, tokenizer, sentence.prompt, method=method, target=sentence.answer, **options)
+    attribution = explain(model, tokenizer, sentence.prompt, method=method, target=sentence.answer, of=of, **options)
     seconds = perf_counter() - start
     words = removable(question_of(model, tokenizer, attribution))  # (seq,)
     found = asdict(plausibility(attribution.scores, torch.tensor(evidence), words))

@@ -25,7 +25,7 @@ import torch
 from glassbox.attribution import Attribution
 from glassbox.errors import InputError
 from glassbox.faithfulness import question_of
-from glassbox.methods import METHODS, explain
+from glassbox.methods import METHODS, SHARED, explain
 from glassbox.question import Target
 from glassbox.rank_agreement import kendall, spearman, top_overlap
 from glassbox.removal import removable
@@ -149,6 +149,9 @@ def labelled(methods: Chosen) -> dict[str, tuple[str, dict[str, Any]]]:
         name, options = (entry, {}) if isinstance(entry, str) else entry
         if name not in METHODS:
             raise InputError(f"unknown method {name!r}; allowed: {', '.join(map(repr, METHODS))}")
+        for option in SHARED:
+            if option in options:
+                raise InputError(f"{option!r} is the same for all methods; give it once, beside them")
         said = ", ".join(f"{option}={value!r}" for option, value in sorted(options.items()))
         label = f"{name} ({said})" if said else name
         if label in calls:

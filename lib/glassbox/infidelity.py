@@ -14,8 +14,6 @@ doing. And scores that never change have no sensitivity at all, and say nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -26,7 +24,7 @@ from glassbox.faithfulness import Value, question_of
 from glassbox.methods import explain
 from glassbox.rank_agreement import checked_scores
 from glassbox.removal import removable, values_without
-from glassbox.trace import undisturbed
+from glassbox.trace import Edit, edited, undisturbed
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -96,15 +94,14 @@ def sensitivity(
     options |= {"target": before.target, "foil": before.foil}  # a step may change what the model predicts
     generator, changes = torch.Generator().manual_seed(seed), []
     for _ in range(samples):
-        with undisturbed(model), _moved(model, before.ids, radius, generator):
+        with undisturbed(model), edited([_small_steps(model, before.ids, radius, generator)]):
             after = explain(model, tokenizer, text, method=method, **options)
         changes.append(float((after.scores - before.scores).norm() / before.scores.norm()))
     return max(changes)
 
 
-@contextmanager
-def _moved(model: PreTrainedModel, ids: torch.Tensor, radius: float, generator: torch.Generator) -> Iterator[None]:
-    """Inside, the model reads each token of the text as a point near its embedding, the same one wherever it stands."""
+def _small_steps(model: PreTrainedModel, ids: torch.Tensor, radius: float, generator: torch.Generator) -> Edit:
+    """An edit after which the model reads each token of the text as a point near its embedding, wherever it stands."""
     layer = model.get_input_embeddings()
     known = ids.unique().to(model.device)  # (different,), sorted
     with torch.no_grad():
@@ -112,12 +109,9 @@ def _moved(model: PreTrainedModel, ids: torch.Tensor, radius: float, generator: 
     steps = torch.randn(embeddings.shape, generator=generator).to(embeddings)
     steps *= radius * embeddings.norm(dim=-1, keepdim=True) / steps.norm(dim=-1, keepdim=True)
 
-    def add(_, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
-        place = torch.searchsorted(known, inputs[0]).clamp(max=len(known) - 1)  # (batch, seq)
-        return output + steps[place] * (known[place] == inputs[0])[..., None]  # (batch, seq, width)
+    def add(_, inputs: tuple[torch.Tensor, ...], keywords: dict[str, Any], output: torch.Tensor) -> torch.Tensor:
+        read = inputs[0]  # (batch, seq)
+        place = torch.searchsorted(known, read).clamp(max=len(known) - 1)  # (batch, seq)
+        return output + steps[place] * (known[place] == read)[..., None]  # (batch, seq, width)
 
-    handle = layer.register_forward_hook(add)
-    try:
-        yield
-    finally:
-        handle.remove()
+    return layer, add

@@ -100,9 +100,8 @@ def sanity_check(
             pairs.append((original.scores[words], after.scores[words]))
         signed.append([spearman(before, after) for before, after in pairs])
         sizes.append([spearman(before.abs(), after.abs()) for before, after in pairs])
-    return SanityCheck(
-        method, list(stages(model)), torch.tensor(signed).double(), torch.tensor(sizes).double()
-    )  # both (stage, text)
+    correlation, of_sizes = (torch.tensor(found, dtype=torch.float64) for found in (signed, sizes))  # (stage, text)
+    return SanityCheck(method, list(stages(model)), correlation, of_sizes)
 
 
 def stages(model: PreTrainedModel) -> dict[str, list[nn.Parameter]]:
