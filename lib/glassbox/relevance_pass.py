@@ -3,7 +3,7 @@
 Each rule of `glassbox.relevance_rules` has the form R_x = x ⊙ (something linear in R_z / z). So let G = R_z / z. Then a
 rule is the operation's own gradient, applied to G, but for a few changes; and where G arrives, R = x ⊙ G:
 
-    linear, residual, A V, q kᵀ    G · z / stab(z) in place of G, with stab(z) = z + ε · s(z)
+    linear, residual, A V, q kᵀ    G · z / stab(z) in place of G; and z / stab(z) = |z| / (|z| + ε)
     LayerNorm, RMSNorm             σ is a constant
     activation                     φ(x) / x in place of φ'(x)
     φ(g) ⊙ u,  A V,  q kᵀ          G / 2, for each of the two inputs would claim the whole of it
@@ -27,7 +27,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from glassbox.errors import InputError, ModelError
-from glassbox.relevance_rules import EPSILON, stabilised
+from glassbox.relevance_rules import EPSILON
 
 RULES = ("attnlrp", "cp")
 
@@ -93,7 +93,7 @@ class RelevancePass(TorchFunctionMode):
         if _depends(a) and _depends(b):
             return self._stabilise(z)
         if _depends(z):
-            constant = b if _depends(a) else a
+            constant = _finite(torch.as_tensor(b if _depends(a) else a))
             z.register_hook(lambda gradient: self._absorb("biases", constant, gradient))
         return z
 
@@ -132,7 +132,7 @@ class RelevancePass(TorchFunctionMode):
             return func(scores.detach(), *more, **options)
         scores = scores.view_as(scores)  # so that the hook counts what comes through this softmax only
         weights = func(scores, *more, **options)
-        of_scores, of_weights = scores.detach(), weights.detach()
+        of_scores, of_weights = _finite(scores.detach()), weights.detach()
         scores.register_hook(lambda gradient: self._absorb("softmax", of_scores, -gradient))
         weights.register_hook(lambda gradient: self._absorb("softmax", of_weights, gradient))
         return weights
@@ -153,8 +153,8 @@ class RelevancePass(TorchFunctionMode):
         value = z.detach()  # a hook that held z itself would keep all of the graph alive
 
         def backward(gradient: torch.Tensor) -> torch.Tensor:
-            wide = _wide(value)
-            damped = (gradient * (wide / stabilised(wide, self.epsilon))).to(gradient.dtype)
+            size = _wide(value).abs()
+            damped = (gradient * (size / (size + self.epsilon))).to(gradient.dtype)
             self._absorb("epsilon", value, gradient - damped)
             if bias is not None:
                 self._absorb("biases", bias, damped)
@@ -163,9 +163,10 @@ class RelevancePass(TorchFunctionMode):
         z.register_hook(backward)
         return z
 
-    def _absorb(self, where: str, value: torch.Tensor | float, gradient: torch.Tensor) -> None:
-        """Count the relevance value ⊙ G, summed. (In a mask, -∞ meets G = 0: that is no relevance, not nan.)"""
-        self.absorbed[where] += float((value * _wide(gradient)).nansum(dtype=torch.float64))
+    def _absorb(self, where: str, value: torch.Tensor, gradient: torch.Tensor) -> None:
+        """Count the relevance value ⊙ G, summed."""
+        rows = (value * _wide(gradient)).sum(dim=-1)  # first short sums, then a few long numbers: fast and exact
+        self.absorbed[where] += float(rows.sum(dtype=torch.float64))
 
 
 _RULE_OF = {
@@ -191,7 +192,7 @@ _OWN_GRADIENT = """
 
 def as_activation(x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
     """z = φ(x), with φ(x) / x for its gradient, so that R_x = x ⊙ G_x = z ⊙ G_z = R_z."""
-    ratio = (z.detach() / x.detach()).masked_fill(x.detach() == 0, 0)  # φ(0) = 0 carries no relevance
+    ratio = (z.detach() / x.detach()).nan_to_num(0.0)  # φ(0) / 0: there is no relevance to hand back
     z = x * ratio
     z.from_activation = True  # read by `product`: it may be a gate
     return z
@@ -215,6 +216,11 @@ def _constant(x: Any) -> Any:
 def _wide(x: torch.Tensor) -> torch.Tensor:
     """At least float32: to a half-precision number, ε is nothing."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def _finite(x: torch.Tensor) -> torch.Tensor:
+    """-∞, as masks have it, as the lowest number: it meets G = 0, and shall give no relevance rather than nan."""
+    return x.clamp(min=torch.finfo(x.dtype).min) if x.is_floating_point() else x
 
 
 def _refusal(operation: str) -> Callable[[torch.Tensor], None]:

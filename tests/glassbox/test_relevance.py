@@ -268,6 +268,29 @@ def test_cp_takes_the_gate_on_either_side():
             assert torch.allclose(of_g, shares[0] * z) and torch.allclose(of_u, shares[1] * z)
 
 
+def test_a_mask_of_minus_infinity_is_no_relevance():
+    scores = torch.randn(2, 4, 4, dtype=torch.float64, requires_grad=True)
+    mask = torch.full((4, 4), -torch.inf, dtype=torch.float64).triu(1)
+    with RelevancePass() as propagation:
+        weights = (scores + mask).softmax(-1)
+        z = weights * torch.randn(2, 4, 4, dtype=torch.float64)
+    [relevance] = propagation.relevance(z.sum(), [scores])
+    assert not relevance.triu(1).any()
+    assert torch.allclose(relevance, softmax_rule(scores, weights, z))
+    assert propagation.absorbed["biases"] == 0
+    assert propagation.absorbed["softmax"] == pytest.approx((z - relevance).sum().item())
+
+
+def test_a_constant_that_is_added_keeps_its_share():
+    x = torch.randn(3, 4, dtype=torch.float64, requires_grad=True)
+    for constant in (torch.randn(4), 2.0, 1):
+        with RelevancePass() as propagation:
+            z = (x + constant) if isinstance(constant, torch.Tensor) else (constant + x)
+        [relevance] = propagation.relevance((z * z.detach()).sum(), [x])
+        assert torch.allclose(relevance, x * z)
+        assert propagation.absorbed["biases"] == pytest.approx((constant * z).sum().item())
+
+
 VIEWS = {
     "indices": lambda x: x[1:, [0, 2]],
     "transposes": lambda x: x.mT.transpose(0, 1).permute(1, 0).neg(),
