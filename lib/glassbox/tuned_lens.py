@@ -116,31 +116,29 @@ def train(
     if min(steps, batch_size) < 1 or learning_rate <= 0:
         raise InputError("allowed: steps and batch_size of 1 or more, and a learning_rate above 0")
     ids = [encode(model, tokenizer, text)[0] for text in texts]
-    depth, width = len(parts.blocks), model.config.hidden_size
-    maps = torch.zeros(depth, width, width, device=model.device, requires_grad=True)
-    shifts = torch.zeros(depth, width, device=model.device, requires_grad=True)
-    optimiser = torch.optim.Adam([maps, shifts], lr=learning_rate)
+    width = model.config.hidden_size
+    maps = [torch.zeros(width, width, device=model.device, requires_grad=True) for _ in parts.blocks]
+    shifts = [torch.zeros(width, device=model.device, requires_grad=True) for _ in parts.blocks]
+    optimiser = torch.optim.Adam([*maps, *shifts], lr=learning_rate)
     schedule = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.0, total_iters=steps)
     draw = torch.Generator().manual_seed(seed)
     with undisturbed(model):
         for _ in (bar := _steps(steps, progress)):
             chosen = torch.randint(len(ids), (batch_size,), generator=draw).tolist()
-            hidden, final = _run(model, parts.blocks, [ids[number] for number in chosen])
-            maps.grad, shifts.grad = torch.zeros_like(maps), torch.zeros_like(shifts)
+            states, final = _run(model, parts.blocks, [ids[number] for number in chosen])
             total = 0.0
-            for layer in range(depth):
+            for hidden, map_, shift in zip(states, maps, shifts, strict=True):
                 with torch.enable_grad():
-                    logits = parts.head(translated(hidden[layer][None], maps[layer], shifts[layer]))[0]
+                    logits = parts.head(translated(hidden[None], map_, shift))[0]  # (token, vocabulary)
                     loss = kl_div(logits.float().log_softmax(-1), final, reduction="batchmean", log_target=True)
                     # Not loss.backward(), which would fill the gradients of the model's own parameters.
-                    for kept, gradient in zip((maps, shifts), torch.autograd.grad(loss, (maps, shifts)), strict=True):
-                        kept.grad += gradient
-                total += loss.item() / depth
+                    map_.grad, shift.grad = torch.autograd.grad(loss, (map_, shift))
+                total += loss.item() / len(maps)
             optimiser.step()
             schedule.step()
             if progress:
                 bar.set_postfix(KL=f"{total:.4f}")
-        return TunedLens(maps.detach().cpu(), shifts.detach().cpu(), fingerprint(model))
+        return TunedLens(torch.stack(maps).detach().cpu(), torch.stack(shifts).detach().cpu(), fingerprint(model))
 
 
 def _run(

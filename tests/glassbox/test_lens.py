@@ -9,6 +9,7 @@ import glassbox as gb
 from glassbox.errors import InputError, ModelError
 
 IDS = torch.tensor([[5, 17, 203, 44, 9, 120, 61]])
+TOWER = "The Eiffel Tower is located in the city of"
 LAYERS = 3  # of the small models
 
 
@@ -156,10 +157,13 @@ def test_figure(build, tokenizer):
 
 def test_small_world_knows_paris_before_its_end(smallworld_model):
     model, tokenizer = smallworld_model
-    reading = gb.logit_lens(model, tokenizer, "The Eiffel Tower is located in the city of")
+    reading = gb.logit_lens(model, tokenizer, TOWER)
     assert reading.top(k=1)[-1][0][0] == " Paris"
     assert reading.first_top(" Paris")[-1] in range(1, 6)
     assert reading.ranks(" Paris")[0, -1] > 10  # the embedding of " of" does not say so
+    own, _ = own_states(model, tokenizer(TOWER, return_tensors="pt")["input_ids"])
+    for place in range(len(own)):  # to the last bit, however few positions are read
+        assert torch.equal(gb.logit_lens(model, tokenizer, TOWER, positions=[place]).logits[-1, 0], own[place])
 
 
 @pytest.mark.parametrize(
