@@ -61,7 +61,7 @@ def _modules_and_configurations(model: PreTrainedModel) -> list[Any]:
 
 
 def _put_back(held: dict, before: dict) -> None:
-    for name in held.keys() - before.keys():
+    for name in held.keys() - before.keys():  # rather than to empty it, while another thread may run the model
         del held[name]
     if list(held) != list(before):  # hooks run in the order in which they stand
         held.clear()

@@ -322,6 +322,20 @@ def test_the_order_of_hooks_is_put_back():
     assert not model.lm_head._forward_hooks
 
 
+def test_nothing_is_emptied_for_the_sake_of_an_addition():
+    """Another thread that runs the model, without glassbox, never finds a module without its attributes."""
+
+    class NeverEmpty(dict):
+        def clear(self):
+            raise AssertionError("for a moment it would be empty")
+
+    model = build("gpt2")
+    model.notes = NeverEmpty(kept=1)
+    with trace.undisturbed(model):
+        model.notes["added"] = 2
+    assert model.notes == {"kept": 1}
+
+
 def test_one_inside_the_other(tokenizer):
     model = marked(build("gpt2"))
     before = Fingerprint(model)
