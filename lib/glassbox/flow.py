@@ -11,8 +11,8 @@ and adds paths up; the flow on a path is limited by its narrowest pipe, however 
 What it can't tell you: all that rollout can't, see `glassbox.attention`. Each token is a problem of its own, with all
 pipes empty at its start, so what goes to one is not taken from another, and scores are flatter than rollout's.
 
-What it costs: one maximum flow for each token, each up to a thousand times what the model itself computes for a short
-text. 64 tokens in 6 layers take about a second; twice as many tokens take about ten times as long.
+What it costs: one maximum flow for each token, far more than the model itself. With six layers, about a tenth of a
+second for 64 tokens, half a second for 128, and three seconds for 256.
 """
 
 from __future__ import annotations
@@ -50,12 +50,13 @@ def maximum_flow(steps: Sequence[torch.Tensor], position: int) -> torch.Tensor:
     from scipy.sparse import csr_array
     from scipy.sparse.csgraph import maximum_flow as solve
 
-    layers, seq = len(steps), steps[0].shape[-1]
+    units = (torch.stack([*steps]).double() * _UNITS).round().to("cpu", torch.int32)  # (layer, query, key)
+    layers, seq, _ = units.shape
+    layer, query, key = units.nonzero(as_tuple=True)  # one entry for each pipe
+    ends = ((layer + 1) * seq + query, layer * seq + key)  # node = layer · seq + token, the inputs being layer 0
+    nodes = (layers + 1) * seq
+    graph = csr_array((units[layer, query, key].numpy(), [end.numpy() for end in ends]), shape=(nodes, nodes))
     top = layers * seq + checked_index("position", position, seq)
-    widths = torch.zeros((layers + 1) * seq, (layers + 1) * seq, dtype=torch.float64)  # node = layer · seq + token
-    for layer, step in enumerate(steps):
-        widths[(layer + 1) * seq : (layer + 2) * seq, layer * seq : (layer + 1) * seq] = step
-    graph = csr_array((widths * _UNITS).round().to(torch.int32).numpy())
     return torch.tensor([solve(graph, top, token).flow_value for token in range(seq)], dtype=torch.float64) / _UNITS
 
 

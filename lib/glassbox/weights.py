@@ -34,9 +34,10 @@ def checked_weights(
         weights = weights.float()
     if attention_mask is not None:
         weights = _keep_padding_apart(weights, attention_mask, where)
-    if not weights.isfinite().all():
+    sums = weights.sum(dim=-1)  # (batch, head, query)
+    if not sums.isfinite().all():  # one number that is not finite makes its row's sum so
         raise InputError(f"{where} are not finite (nan or infinite): look at the model's weights")
-    error = float((weights.sum(dim=-1) - 1).abs().max())
+    error = float((sums - 1).abs().max())
     if weights.min() < 0 or error > _TOLERANCE:
         found = f"lowest {float(weights.min()):.2g}, a row's sum misses one by {error:.2g}"
         allowed = "what the softmax gives in evaluation mode, query before key, so that each row sums to one"

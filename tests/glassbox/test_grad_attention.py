@@ -187,13 +187,12 @@ def test_a_classifier_is_explained_where_its_head_reads(build, name, method):
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-@pytest.mark.parametrize("name", ["gpt2", "llama", "bert"])
+@pytest.mark.parametrize("name", ARCHITECTURES)
 def test_half_precision(build, name, dtype, method):
-    # Over many layers a rounding error grows with the gradient; the tiny model is as coarse as half precision is.
     exact = gb.explain(build(name), None, IDS, method=method, target=2).scores
     half = gb.explain(build(name, dtype=dtype), None, IDS, method=method, target=2).scores
     assert half.dtype == torch.float32
-    assert close(half / exact.abs().max(), exact / exact.abs().max(), 20 * torch.finfo(dtype).eps)
+    assert close(half / exact.abs().max(), exact / exact.abs().max(), 10 * torch.finfo(dtype).eps)  # measured: 8.4
 
 
 @pytest.mark.parametrize("method", METHODS)

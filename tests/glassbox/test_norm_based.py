@@ -74,7 +74,7 @@ def test_against_loops(batch, heads, dim, seq, conv, seed):
 def looks_one_by_one(model, layer, position):
     """What W_O gives, less its bias, when all but one head are silent and it takes the value of one token only.
 
-    By the model's own attention, (head, key, width). One run for each token: the heads are told apart after it.
+    By the model's own attention, (head, key, width).
     """
     parts = gb.anatomy(model)
     attention, projection, heads = parts.attentions[layer], parts.output_projections[layer], parts.heads
@@ -132,12 +132,12 @@ def test_any_attention_implementation_will_do(build):
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-@pytest.mark.parametrize("name", ["gpt2", "gemma3", "bert"])
+@pytest.mark.parametrize("name", ARCHITECTURES)
 def test_half_precision(build, name, dtype):
     exact = gb.explain(build(name), None, IDS, method="attention_norms").scores
     half = gb.explain(build(name, dtype=dtype), None, IDS, method="attention_norms").scores
     assert half.dtype == torch.float32
-    assert close(half / exact.max(), exact / exact.max(), 8 * torch.finfo(dtype).eps)
+    assert close(half / exact.max(), exact / exact.max(), 4 * torch.finfo(dtype).eps)  # measured: 3.4
 
 
 def test_what_cannot_be_done(build, unknown_model):  # noqa: F811
