@@ -23,6 +23,8 @@ shares depend on how the model's function is written down: (a b) c and a (b c) g
 
 from __future__ import annotations
 
+import inspect
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -32,9 +34,10 @@ from transformers import activations
 from glassbox.attention_function import attention_by, plain_attention
 from glassbox.attribution import Attribution
 from glassbox.errors import InputError
+from glassbox.gradients import differentiable
 from glassbox.methods import method
 from glassbox.question import Question
-from glassbox.relevance_pass import RelevancePass, as_activation
+from glassbox.relevance_pass import RelevancePass, as_activation, total
 from glassbox.relevance_rules import EPSILON
 from glassbox.trace import undisturbed
 
@@ -67,21 +70,21 @@ def explain_by_lrp(question: Question, *, rule: str = "attnlrp", epsilon: float 
     Raises InputError for other options, ModelError for a model with an operation that has no rule.
     """
     lrp, model, embedded = RelevancePass(rule, epsilon), question.model, []
+    asked, only = _read_alone(question)
 
     def begin_here(table: nn.Embedding, _: Any, vectors: torch.Tensor) -> torch.Tensor:
         embedded.append((table, vectors.detach().requires_grad_()))
         return embedded[-1][1]
 
-    with undisturbed(model), attention_by(model, _scaled_queries), torch.enable_grad():
+    with undisturbed(model), attention_by(model, _scaled_queries), differentiable():
         for part in model.modules():
             if isinstance(part, nn.Embedding):
                 part.register_forward_hook(begin_here)
             elif isinstance(part, _SPELT_OUT):
                 part.register_forward_hook(lambda _, inputs, output: as_activation(inputs[0], output))
         with lrp:
-            output = question.run()
-        question = question.settled(output)
-        outputs, start, beyond = _start(question, output)
+            output = asked.run(**only)
+        outputs, start, beyond = _start(asked.settled(output), output)
         relevance = lrp.relevance(outputs, [vectors for _, vectors in embedded], start)
 
     kinds = {table: "token types" if "type" in name else "positions" for name, table in model.named_modules()}
@@ -93,7 +96,17 @@ def explain_by_lrp(question: Question, *, rule: str = "attnlrp", epsilon: float 
         accounting[kinds[table]] += float(of_places.sum())
         if kinds[table] == "tokens":
             scores += of_places
-    return question.answer("lrp", scores, output, accounting=accounting)
+    return replace(asked.answer("lrp", scores, output, accounting=accounting), position=question.position)
+
+
+def _read_alone(question: Question) -> tuple[Question, dict[str, torch.Tensor]]:
+    """The question to a model that gives the logits of its position alone, if it can, and how it is asked to.
+
+    All logits together would be the largest tensor by far, to be gone through in each direction and read at one place.
+    """
+    if callable(question.target) or "logits_to_keep" not in inspect.signature(question.model.forward).parameters:
+        return question, {}
+    return replace(question, position=0), {"logits_to_keep": torch.tensor([question.position]).to(question.ids.device)}
 
 
 def _start(question: Question, output: ModelOutput) -> tuple[list[torch.Tensor], list[torch.Tensor], float]:
@@ -113,7 +126,7 @@ def _start(question: Question, output: ModelOutput) -> tuple[list[torch.Tensor],
         )
     gradients = torch.autograd.grad(f, [copy for _, copy in copies], allow_unused=True)
     used = [(z, gradient) for (z, _), gradient in zip(copies, gradients, strict=True) if gradient is not None]
-    reached = sum(float((z.detach() * gradient).sum(dtype=torch.float64)) for z, gradient in used)
+    reached = sum(total(z.detach(), gradient) for z, gradient in used)
     return [z for z, _ in used], [gradient for _, gradient in used], float(f.detach()) - reached
 
 

@@ -13,7 +13,7 @@ That is "attnlrp" (Achtibat et al. 2024, "AttnLRP", section 3). Under "cp" atten
 that nothing is halved, and all of the relevance goes to the values and to u (Ali et al. 2022, "XAI for Transformers").
 
 The changes are made where the operation is: as the model runs, PyTorch asks a `TorchFunctionMode` about each operation,
-and that one hangs the rule on its result. The forward pass gives the numbers it always gives; the model is not touched.
+and that one hangs the rule on its result. The forward pass gives what it always gives, and the model is not touched.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class RelevancePass(TorchFunctionMode):
         self.absorbed = dict.fromkeys(self.absorbed, 0.0)
         gradients = torch.autograd.grad(outputs, inputs, start, allow_unused=True)
         return [
-            torch.zeros_like(_wide(x)) if gradient is None else _wide(x.detach()) * _wide(gradient)
+            torch.zeros_like(wide(x)) if gradient is None else wide(x.detach()) * wide(gradient)
             for x, gradient in zip(inputs, gradients, strict=True)
         ]
 
@@ -93,8 +93,8 @@ class RelevancePass(TorchFunctionMode):
         if _depends(a) and _depends(b):
             return self._stabilise(z)
         if _depends(z):
-            constant = _finite(torch.as_tensor(b if _depends(a) else a))
-            z.register_hook(lambda gradient: self._absorb("biases", constant, gradient))
+            constant = torch.as_tensor(b if _depends(a) else a)
+            z.register_hook(self._absorb("biases", constant))
         return z
 
     def layer_norm(self, func: Callable, x: torch.Tensor, shape: Sequence[int], weight=None, bias=None, eps=1e-5):
@@ -102,8 +102,8 @@ class RelevancePass(TorchFunctionMode):
         if not _depends(x):
             return func(x, shape, weight, bias, eps)
         last = list(range(-len(shape), 0))
-        sigma = (_wide(x.detach()).var(last, unbiased=False, keepdim=True) + eps).sqrt()
-        y = (_wide(x) - _wide(x).mean(last, keepdim=True)) / sigma
+        sigma = (wide(x.detach()).var(last, unbiased=False, keepdim=True) + eps).sqrt()
+        y = (wide(x) - wide(x).mean(last, keepdim=True)) / sigma
         y = y if weight is None else y * weight
         return self._stabilise((y if bias is None else y + bias).to(x.dtype), bias)
 
@@ -132,9 +132,8 @@ class RelevancePass(TorchFunctionMode):
             return func(scores.detach(), *more, **options)
         scores = scores.view_as(scores)  # so that the hook counts what comes through this softmax only
         weights = func(scores, *more, **options)
-        of_scores, of_weights = _finite(scores.detach()), weights.detach()
-        scores.register_hook(lambda gradient: self._absorb("softmax", of_scores, -gradient))
-        weights.register_hook(lambda gradient: self._absorb("softmax", of_weights, gradient))
+        weights.register_hook(self._absorb("softmax", weights.detach()))
+        scores.register_hook(self._absorb("softmax", scores.detach(), sign=-1))  # less what it hands on
         return weights
 
     def no_rule(self, func: Callable, *args: Any, **kwargs: Any):
@@ -153,20 +152,23 @@ class RelevancePass(TorchFunctionMode):
         value = z.detach()  # a hook that held z itself would keep all of the graph alive
 
         def backward(gradient: torch.Tensor) -> torch.Tensor:
-            size = _wide(value).abs()
+            size = wide(value).abs()
             damped = (gradient * (size / (size + self.epsilon))).to(gradient.dtype)
-            self._absorb("epsilon", value, gradient - damped)
+            self.absorbed["epsilon"] += total(value, gradient - damped)
             if bias is not None:
-                self._absorb("biases", bias, damped)
+                self.absorbed["biases"] += total(bias, damped)
             return damped
 
         z.register_hook(backward)
         return z
 
-    def _absorb(self, where: str, value: torch.Tensor, gradient: torch.Tensor) -> None:
-        """Count the relevance value ⊙ G, summed."""
-        rows = (value * _wide(gradient)).sum(dim=-1)  # first short sums, then a few long numbers: fast and exact
-        self.absorbed[where] += float(rows.sum(dtype=torch.float64))
+    def _absorb(self, where: str, x: torch.Tensor, sign: int = 1) -> Callable[[torch.Tensor], None]:
+        """A hook that counts the relevance x ⊙ G and changes nothing."""
+
+        def count(gradient: torch.Tensor) -> None:
+            self.absorbed[where] += sign * total(_finite(x), gradient)
+
+        return count
 
 
 _RULE_OF = {
@@ -198,6 +200,11 @@ def as_activation(x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
     return z
 
 
+def total(x: torch.Tensor, gradient: torch.Tensor) -> float:
+    """Σ x ⊙ G: rows are summed as they are, which is fast, and the sums in float64, which is exact."""
+    return float((x * wide(gradient)).sum(dim=-1).sum(dtype=torch.float64))
+
+
 def _halved(z: torch.Tensor, a: Any, b: Any) -> torch.Tensor:
     if _depends(a) and _depends(b):
         z.register_hook(lambda gradient: gradient / 2)
@@ -213,7 +220,7 @@ def _constant(x: Any) -> Any:
     return x.detach() if isinstance(x, nn.Parameter) else x
 
 
-def _wide(x: torch.Tensor) -> torch.Tensor:
+def wide(x: torch.Tensor) -> torch.Tensor:
     """At least float32: to a half-precision number, ε is nothing."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
 

@@ -167,6 +167,7 @@ def test_hidden_states_that_the_model_lists_are_targets_too():
 @pytest.mark.parametrize("rule", RULES)
 def test_later_tokens_have_no_part_in_it(rule):
     a = lrp(exact("llama"), rule=rule, position=4)
+    assert a.position == 4 and " token 4 " in a.heading
     assert a.scores[:5].all() and not a.scores[5:].any()
 
 
@@ -383,6 +384,7 @@ def test_frozen_models_and_callers_without_gradients(model):
     want = lrp(model).scores
     frozen = build("gpt2").requires_grad_(False)
     assert torch.equal(lrp(frozen).scores, want)
-    with torch.no_grad():
-        assert torch.equal(lrp(model).scores, want)
+    for without_gradients in (torch.no_grad, torch.inference_mode):
+        with without_gradients():
+            assert torch.equal(lrp(model).scores, want)
     assert torch.equal(lrp(model).scores, want)
