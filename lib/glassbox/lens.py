@@ -78,14 +78,14 @@ def logit_lens(
         hidden = hidden_states(parts.blocks, seen)
         final = output.logits[0, positions]  # (position, vocabulary)
         final = final if final.dtype == torch.float64 else final.float()
-        logits = final.new_empty(len(layers), *final.shape)  # (layer, position, vocabulary)
-        for row, layer in enumerate(layers):
-            if layer == depth and norm:
-                logits[row] = final  # the last layer's reading is the model's own answer
-                continue
-            here = hidden[layer][:, positions]  # (1, position, width)
-            translated = here if lens is None or layer == depth else lens(layer, here)
-            logits[row] = (parts.head(translated) if norm else parts.head(translated, norm=False))[0]
+        here = {layer: hidden[layer][0, positions] for layer in layers}  # each (position, width)
+        if lens is not None:
+            here = {layer: lens(layer, state) if layer < depth else state for layer, state in here.items()}
+        stack = torch.stack([here[layer] for layer in layers])  # (layer, position, width)
+        logits = parts.head(stack) if norm else parts.head(stack, norm=False)  # (layer, position, vocabulary)
+        logits = logits.to(final.dtype)
+        if norm:  # the last layer's reading is the model's own answer, to the last bit
+            logits[[row for row, layer in enumerate(layers) if layer == depth]] = final
     name = "tuned lens" if lens is not None else "logit lens" if norm else "logit lens without norm"
     tokens = spell(tokenizer, question.ids[0].tolist())
     return LensReading(name, tokens, layers, positions, logits.cpu(), final.cpu(), tokenizer)
