@@ -7,8 +7,7 @@ are three ways to take a token away, and they give different answers, so an expl
     replace  another token stands in its place: the mask, unknown or padding token, or one that the caller names
     mask     the token stays in its place, but no token may look at it
 
-A causal model computes a token's keys and values from that token and those before it. So all variants of a text share
-them up to the first token that was taken away: they are computed once, and each variant is run from there on.
+Variants of one length are run together, and `glassbox.reader` says what they need not compute again.
 
 What none of the three can tell you: what the model would do on a text that a person would have written without the
 word. Each makes texts that the model has hardly seen, and part of the change in f is its surprise at that. Masking
@@ -17,25 +16,18 @@ leaves the token at the explained position its own path through the residual str
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator
 from itertools import takewhile
-from typing import TYPE_CHECKING
 
 import torch
-from transformers.cache_utils import DynamicCache, DynamicLayer
 
 from glassbox.errors import InputError
 from glassbox.question import Question
+from glassbox.reader import Reader
 from glassbox.text import single_token
 from glassbox.trace import undisturbed
 
-if TYPE_CHECKING:
-    from transformers.modeling_outputs import ModelOutput
-
 HOW = ("delete", "replace", "mask")
-MEMORY = 2**29  # bytes that a batch may take by default
-WASTE = 128  # tokens that a batch may compute in vain before another run is cheaper
 
 
 def values_without(
@@ -59,7 +51,7 @@ def values_without(
     _check(question, kept, how, replacement, batch_size)
     substitute = replacement_id(question, replacement) if how == "replace" else None
     with undisturbed(question.model), torch.no_grad():
-        reader = _Reader(question)
+        reader = Reader(question)
         kept = kept.to(question.ids.device)[:, : reader.seen]
         kept, back = kept.unique(dim=0, return_inverse=True)  # those that change first come first
         values, places = [], []
@@ -67,7 +59,7 @@ def values_without(
             # What comes before the first change is shared, (variant,); one token at least is run.
             shared = kept[alike].cumprod(1).sum(1).clamp(max=max(0, min(reader.cached, length - 1))).tolist()
             most = 1 if reader.one_by_one else batch_size or reader.batch_size(length)
-            for batch in _batches(shared, most):
+            for batch in _batches(shared, most, reader.waste):
                 ids, mask = _texts(question, kept[alike[batch]], length, how, substitute)  # (variant, length)
                 values.append(reader.values(ids, mask, shared[batch.start], read))
                 places.append(alike[batch])
@@ -83,64 +75,6 @@ def removable(question: Question) -> torch.Tensor:
         for place in takewhile(lambda place: ids[place] in added, places):
             words[place] = False
     return words
-
-
-class _Reader:
-    """Reads f from texts of one length, and keeps what the variants of one text need not compute again."""
-
-    def __init__(self, question: Question) -> None:
-        self.question = question
-        self.position, self.seen = question.position, question.ids.shape[1]  # later tokens than `seen` can't change f
-        self.last = {}  # asks for the last position's logits alone
-        self.past, self.cached, self.one_by_one = None, 0, False
-        if callable(question.target):  # a function may look at any part of the output, and has no position
-            self.position = self.seen - 1
-            return
-        model = question.model
-        accepted = inspect.signature(model.forward).parameters
-        ids = question.ids[:, :1]  # one token shows what an encoder's head predicts
-        if {part.is_causal for part in model.modules() if hasattr(part, "is_causal")} == {True}:
-            self.seen = question.position + 1
-            ids = question.ids[:, : self.seen]
-            self.last = {"logits_to_keep": 1} if "logits_to_keep" in accepted else {}
-            self.past = DynamicCache() if "past_key_values" in accepted else None
-        output = self._run(ids, torch.ones_like(ids), self.past)
-        if self.past is not None and all(type(layer) is DynamicLayer for layer in self.past.layers):
-            self.cached = min((layer.get_seq_length() for layer in self.past.layers), default=0)
-        if question.about_classes(output):
-            self.position, self.seen = question.ids.shape[1] - 1, question.ids.shape[1]
-            # The head of a causal model looks for the last token that is no padding, or takes one text at a time.
-            self.one_by_one = model.config.pad_token_id is None
-            self.cached = self.cached if self.one_by_one else 0
-
-    def values(self, ids: torch.Tensor, mask: torch.Tensor, shared: int, read: int) -> torch.Tensor:
-        """f of each text, (variant,), read at `read`. ids, mask: (variant, length); the first `shared` are cached."""
-        past = None
-        if shared:
-            past = DynamicCache()
-            for number, layer in enumerate(self.past.layers):
-                keys, values = (  # (variant, head, shared, width)
-                    states[:, :, :shared].expand(len(ids), -1, -1, -1) for states in (layer.keys, layer.values)
-                )
-                past.update(keys, values, number)
-        output = self._run(ids[:, shared:], mask, past)
-        return self.question.values(output, -1 if self.last else read - shared)
-
-    def batch_size(self, length: int) -> int:
-        """How many texts of this length may take MEMORY bytes, of activations, attention, cache and logits together."""
-        model, config = self.question.model, self.question.model.config.get_text_config()
-        embedding = model.get_input_embeddings().weight
-        vocabulary, width = embedding.shape
-        heads, layers = config.num_attention_heads, config.num_hidden_layers
-        logits = 0 if self.last or model.get_output_embeddings() is None else 2 * vocabulary
-        numbers = length * (24 * width + 4 * heads * length + 2 * layers * width + logits)
-        return 1 + MEMORY // (1 + numbers * embedding.element_size())
-
-    def _run(self, ids: torch.Tensor, mask: torch.Tensor, past: DynamicCache | None) -> ModelOutput:
-        inputs = dict(self.last) if past is None else self.last | {"past_key_values": past}
-        if self.question.model.config.model_type == "opt":  # left alone, it counts only positions that the mask keeps
-            inputs["position_ids"] = torch.arange(mask.shape[1] - ids.shape[1], mask.shape[1], device=ids.device)[None]
-        return self.question.model(input_ids=ids, attention_mask=mask, use_cache=past is not None, **inputs)
 
 
 def _alike(kept: torch.Tensor, how: str, position: int) -> Iterator[tuple[torch.Tensor, int, int]]:
@@ -160,12 +94,12 @@ def _alike(kept: torch.Tensor, how: str, position: int) -> Iterator[tuple[torch.
         yield (forms == form).all(1).nonzero()[:, 0], *form.tolist()
 
 
-def _batches(shared: list[int], most: int) -> Iterator[slice]:
-    """Neighbours for one run, at most `most` of them. All share what the first does, and compute the rest in vain."""
+def _batches(shared: list[int], most: int, most_waste: int) -> Iterator[slice]:
+    """Neighbours for one run. All reuse what the first can, so that those after it compute some tokens in vain."""
     first, waste = 0, 0
     for place, length in enumerate(shared):
         waste += length - shared[first]
-        if place - first == most or waste > WASTE:
+        if place - first == most or waste > most_waste:
             yield slice(first, place)
             first, waste = place, 0
     yield slice(first, len(shared))

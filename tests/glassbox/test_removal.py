@@ -14,7 +14,7 @@ from tests.glassbox.architectures import build as build_model
 from tests.glassbox.one_by_one import HOWS, STAND_IN, exactly, question, values
 from tokenizers import processors
 
-from glassbox import removal
+from glassbox import reader
 from glassbox.errors import InputError
 from glassbox.removal import removable, replacement_id, values_without
 
@@ -183,7 +183,7 @@ def test_memory_is_what_sets_the_batch(how, tokenizer, monkeypatch):
     asked = question(model, some_ids(), tokenizer)
     most = []
     for memory in (2**14, 2**17, 2**29):
-        monkeypatch.setattr(removal, "MEMORY", memory)
+        monkeypatch.setattr(reader, "MEMORY", memory)
         most.append(max(batch for batch, _ in tokens_computed(model, lambda: without(asked, one_away, how))))
     assert most[0] == 1 < most[1] < most[2] == SEQ
 
