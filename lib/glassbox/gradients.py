@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
@@ -45,7 +44,7 @@ def gradient(f: Scalar, x: torch.Tensor) -> torch.Tensor:
     f: from (batch, seq, width) to (batch,), each text for itself. x and the result: (batch, seq, width).
     Raises InputError if f does not depend on x through operations of torch.
     """
-    with differentiable():
+    with torch.enable_grad():
         x = x.detach().requires_grad_()
         return slope(f(x), x)
 
@@ -105,7 +104,7 @@ def explain_by_smooth_grad(
 
 def at_the_text(question: Question) -> tuple[torch.Tensor, torch.Tensor, ModelOutput]:
     """The text's embeddings and the gradient there, both (seq, width), and the model's output, in a single run."""
-    with undisturbed(question.model), differentiable():
+    with undisturbed(question.model), torch.enable_grad():
         x = embeddings_of(question).requires_grad_()  # (1, seq, width)
         output = question.run(inputs_embeds=x)
         gradients = slope(question.settled(output).values(output), x)
@@ -153,13 +152,6 @@ def slope(values: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
             "allowed: a target function that makes its scalar of the model's output without item(), numpy or detach()"
         )
     return gradients
-
-
-@contextmanager
-def differentiable() -> Iterator[None]:
-    """Gradients are taken inside, also where the caller has switched them off."""
-    with torch.inference_mode(False), torch.enable_grad():
-        yield
 
 
 # On two cores, more tokens at a time are no faster, and GPT-2 small keeps about 2 MB of activations for each.

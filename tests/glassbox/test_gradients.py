@@ -228,6 +228,11 @@ def test_gradients_are_taken_where_the_caller_switched_them_off(model, method, s
     assert torch.equal(got, want)
 
 
+def test_the_bare_gradient_is_taken_also_without_gradients():
+    with torch.no_grad():
+        assert close(gradient(lambda x: (x**2).sum((1, 2)), torch.ones(1, 2, 3)), torch.full((1, 2, 3), 2.0))
+
+
 @pytest.mark.parametrize("method", [*POINTWISE, "integrated_gradients"])
 def test_frozen_and_unfrozen_parameters(build, method):
     model = build("llama")
