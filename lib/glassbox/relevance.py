@@ -34,7 +34,6 @@ from transformers import activations
 from glassbox.attention_function import attention_by, plain_attention
 from glassbox.attribution import Attribution
 from glassbox.errors import InputError
-from glassbox.gradients import differentiable
 from glassbox.methods import method
 from glassbox.question import Question
 from glassbox.relevance_pass import RelevancePass, as_activation, total
@@ -76,7 +75,7 @@ def explain_by_lrp(question: Question, *, rule: str = "attnlrp", epsilon: float 
         embedded.append((table, vectors.detach().requires_grad_()))
         return embedded[-1][1]
 
-    with undisturbed(model), attention_by(model, _scaled_queries), differentiable():
+    with undisturbed(model), attention_by(model, _scaled_queries), torch.enable_grad():
         for part in model.modules():
             if isinstance(part, nn.Embedding):
                 part.register_forward_hook(begin_here)
