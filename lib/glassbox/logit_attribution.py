@@ -128,7 +128,7 @@ def logit_attribution(
         raise InputError("a function has no share in the logits; allowed: a token, its id or None")
     question = Question.ask(model, tokenizer, text, target, foil, position, "logit")
     parts = anatomy(model)
-    if not parts.norm_first or parts.final_norm is None:
+    if parts.final_norm is None:
         name = type(model).__name__
         raise ModelError(f"{name} has norms on the residual stream itself; allowed: a decoder whose blocks norm first")
     watched = [parts.blocks[0], parts.position_embedding, parts.final_norm, *parts.output_projections]
