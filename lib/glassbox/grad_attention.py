@@ -26,6 +26,7 @@ import torch
 from glassbox.attention import read_by_the_head, run_by_layers
 from glassbox.attribution import Attribution
 from glassbox.errors import InputError
+from glassbox.gradients import embeddings_of
 from glassbox.methods import method
 from glassbox.question import Question
 from glassbox.trace import undisturbed
@@ -111,7 +112,7 @@ def _with_gradients(
     attentions = []  # per layer (1, head, query, key)
     with undisturbed(question.model), torch.enable_grad():
         # With frozen parameters, nothing else would require a gradient.
-        embeddings = question.model.get_input_embeddings()(question.ids).detach().requires_grad_()
+        embeddings = embeddings_of(question).requires_grad_()  # (1, seq, width)
         output, causal = run_by_layers(question, attentions.append, inputs_embeds=embeddings)
         value = question.settled(output).values(output)[0]
         gradients = attention_gradients(value, attentions)

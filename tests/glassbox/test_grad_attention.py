@@ -135,6 +135,18 @@ def test_two_layers_by_hand():
     assert close(positive_rollout(weights, gradients), [[[1.5, 0], [1.75, 1]]])
 
 
+def test_half_precision_is_left_before_anything_is_multiplied():
+    small = [torch.full((1, 1, 1, 1), 1e-4, dtype=torch.float16)]  # float16 has nothing between 0 and 6e-8
+    assert abs(float(grad_times_attention(small, small)) - 1e-8) < 1e-11
+    assert abs(float(positive_rollout(small, small) - 1) - 1e-8) < 1e-11
+
+
+def test_a_layer_that_does_not_count_has_a_gradient_of_zero():
+    used, unused = torch.ones(1, 1, 2, 2, requires_grad=True), torch.ones(1, 1, 2, 2, requires_grad=True)
+    gradients = attention_gradients((3 * used).sum(), [unused, used])
+    assert not gradients[0].any() and torch.equal(gradients[1], 3 * torch.ones(1, 1, 2, 2))
+
+
 def test_small_shares_are_kept_beside_the_identity():
     relevance = positive_rollout([torch.ones(1, 1, 1, 1)] * 2, [torch.full((1, 1, 1, 1), 1e-9)] * 2)
     assert abs(float(relevance - 1) - 2e-9) < 1e-14

@@ -41,6 +41,13 @@ def test_two_tokens_by_hand():
     assert close(norms_together(WEIGHTS, transformed), [together])
 
 
+def test_half_precision_is_left_before_anything_is_multiplied():
+    # Float16 ends at 65504, and has no 2049.
+    transformed = transformed_values(torch.tensor([[[[683.0]]]]).half(), linear([[3.0, 100.0]]).half())
+    assert transformed.dtype == torch.float32 and transformed.flatten().tolist() == [2049, 68300]
+    assert norms_together(torch.ones(1, 1, 1, 1).half(), transformed).isfinite().all()
+
+
 def test_heads_that_write_against_each_other_cancel():
     transformed = transformed_values(torch.tensor([[[[1.0]], [[1.0]]]]).double(), linear([[1.0, 2.0], [-1.0, -2.0]]))
     weights = torch.ones(1, 2, 1, 1, dtype=torch.float64)
