@@ -131,7 +131,7 @@ def train(
                 with torch.enable_grad():
                     logits = parts.head(translated(hidden[None], map_, shift))[0]  # (token, vocabulary)
                     loss = kl_div(logits.float().log_softmax(-1), final, reduction="batchmean", log_target=True)
-                    # Not loss.backward(), which would fill the gradients of the model's own parameters.
+                    # loss.backward() would work out the gradients of the model's own head as well.
                     map_.grad, shift.grad = torch.autograd.grad(loss, (map_, shift))
                 total += loss.item() / len(maps)
             optimiser.step()
