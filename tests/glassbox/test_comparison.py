@@ -8,6 +8,7 @@ import torch
 import glassbox as gb
 from glassbox.comparison import compare, labelled
 from glassbox.errors import InputError
+from glassbox.methods import METHODS as METHODS_BY_NAME
 from glassbox.rank_agreement import kendall, spearman, top_overlap
 from glassbox.statistics import bootstrap_interval
 
@@ -43,6 +44,21 @@ def test_all_methods_explain_the_same_target(model, tokenizer):
             alone = gb.explain(model, tokenizer, text, method="random", **asked)
             for a in one.values():
                 assert (a.target, a.foil, a.position, a.of) == (alone.target, alone.foil, alone.position, alone.of)
+
+
+def test_the_first_method_settles_the_target_for_all(model, tokenizer):
+    targets = []
+
+    def watched(*arguments, **options):
+        targets.append(options["target"])
+        return METHODS_BY_NAME["rollout"](*arguments, **options)
+
+    METHODS_BY_NAME["watched"] = watched
+    try:
+        found = compare(model, tokenizer, TEXTS, ["random", "watched"])
+    finally:
+        del METHODS_BY_NAME["watched"]
+    assert targets == [one["random"].target for one in found.attributions]
 
 
 def test_several_texts_are_averaged_with_an_interval_over_them(model, tokenizer):

@@ -9,8 +9,9 @@ from tests.glassbox.agreement import agree
 
 import glassbox as gb
 from glassbox.errors import InputError
-from glassbox.infidelity import infidelity, mean_square_gap, sensitivity
+from glassbox.infidelity import _small_steps, infidelity, mean_square_gap, sensitivity
 from glassbox.methods import METHODS
+from glassbox.trace import edited
 
 IDS = torch.tensor([[5, 9, 17, 9, 33, 2]])
 
@@ -86,6 +87,18 @@ def test_sensitivity_against_steps_taken_by_hand(build):
         changes.append(float((after.scores - before.scores).norm() / before.scores.norm()))
     assert len(set(changes)) == 3
     assert found == pytest.approx(max(changes), rel=1e-5)
+
+
+def test_only_the_tokens_of_the_text_move_each_by_its_share(model):
+    layer = model.get_input_embeddings()
+    ids = torch.tensor([[0, 2, 5, 6, 9, 33, 34, 299]])
+    with torch.no_grad():
+        before = layer(ids)
+        with edited([_small_steps(model, IDS[0], 0.2, torch.Generator().manual_seed(0))]):
+            moved = (layer(ids) - before).norm(dim=-1) / before.norm(dim=-1)
+            twice = layer(torch.tensor([[9, 9]]))[0]
+    assert moved[0].tolist() == pytest.approx([0, 0.2, 0.2, 0, 0.2, 0.2, 0, 0], abs=1e-6)
+    assert torch.equal(*twice)
 
 
 @pytest.mark.parametrize("method", ["random", "rollout", "leave_one_out", "gradient"])

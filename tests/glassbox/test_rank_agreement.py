@@ -70,6 +70,7 @@ def test_top_tokens_by_hand():
     assert largest(scores, 2).tolist() == [True, False, True, False, False]  # the earliest of three equal ones
     assert largest(scores, 3).tolist() == [True, False, True, True, False]
     assert largest(scores, 9).all()
+    assert largest(torch.zeros(3000), 1000)[:1000].all()
     among = torch.tensor([False, True, False, True, False])
     assert largest(scores, 1, among).tolist() == [False, False, False, True, False]
     assert largest(scores, 5, among).tolist() == among.tolist()
