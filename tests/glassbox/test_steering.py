@@ -233,7 +233,8 @@ def test_nothing_points_along_an_ablated_direction(name):
             for part in writers
         ]
         handles.append(parts.blocks[0].register_forward_pre_hook(lambda m, i: seen.append(i[0])))
-        model(IDS)
+        with torch.no_grad():
+            model(IDS)
         for handle in handles:
             handle.remove()
     assert len(seen) == 10
@@ -270,9 +271,11 @@ def test_half_precision(dtype):
         pushed = block_outputs(model)[1].float() - before
     size = torch.finfo(dtype).eps * before.abs().max() * 4
     assert (pushed - 2 * v.vector).abs().max() < size
+    there = gb.project(model, None, IDS, v, layer=2)
     with gb.ablate(model, v):
-        along = gb.project(model, None, IDS, v, layer=2)
-    assert along.abs().max() < torch.finfo(dtype).eps * block_outputs(model)[2].float().norm(dim=-1).max()
+        left = gb.project(model, None, IDS, v, layer=2)
+    # Measured: 0.15 and 0.17 epsilons of it, by rounding the result; 0.4 where all is computed in half precision.
+    assert left.abs().max() < 0.25 * torch.finfo(dtype).eps * there.abs().max()
 
 
 @pytest.mark.parametrize("name", DECODERS + ENCODERS)
