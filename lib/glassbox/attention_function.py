@@ -66,7 +66,7 @@ def plain_attention(
         scores = softcap * torch.tanh(scores / softcap)
     if attention_mask is not None:
         scores = scores + attention_mask
-    weights = scores.softmax(dim=-1, dtype=torch.promote_types(scores.dtype, torch.float32)).to(query.dtype)
+    weights = scores.softmax(dim=-1)
     return (weights @ value).transpose(1, 2), weights
 
 
