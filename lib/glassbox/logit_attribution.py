@@ -109,6 +109,7 @@ class LogitAttribution:
         return "\n".join([self.heading, *(f"{share:>9.3f}  {name}" for name, share in self.top())])
 
 
+@torch.inference_mode(False)  # a tensor made in inference mode can take no part in a gradient
 def logit_attribution(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase | None,

@@ -91,6 +91,7 @@ def load(name: str | os.PathLike) -> TunedLens:
         raise ModelError(f"there is no tuned lens in {str(file)!r}: {error}") from error
 
 
+@torch.inference_mode(False)  # a tensor made in inference mode can take no part in a gradient
 def train(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase | None,
@@ -162,9 +163,9 @@ def _steps(steps: int, progress: bool) -> Iterable[int]:
 
 
 def translated(hidden: torch.Tensor, map_: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
-    """h + A h + b, added up in float32."""
-    full = hidden.float()  # (..., width)
-    return (full + full @ map_.T + shift).to(hidden.dtype)
+    """h + A h + b, added up in float32 at least."""
+    full = hidden.to(torch.promote_types(hidden.dtype, torch.float32))  # (..., width)
+    return (full + full @ map_.T.to(full) + shift.to(full)).to(hidden.dtype)
 
 
 def fingerprint(model: PreTrainedModel) -> str:

@@ -50,6 +50,7 @@ def test_half_precision_is_near(build, name):
     half = gb.logit_attribution(build(name, dtype=torch.bfloat16), None, IDS, target=7)
     full = gb.logit_attribution(build(name), None, IDS, target=7)
     largest = max(map(abs, full.parts.values()))
+    assert half.heads.dtype == half.mlps.dtype == torch.float32
     assert max(abs(half.parts[part] - share) for part, share in full.parts.items()) < 0.1 * largest
     assert abs(sum(half.parts.values()) - half.value) < 0.03 * largest  # the stream itself is rounded at each addition
 
@@ -211,11 +212,12 @@ def test_figure(build):
     assert -low == high == pytest.approx(float(shown.abs().max()))
 
 
-def test_inside_no_grad_and_with_frozen_parameters(build):
+def test_where_gradients_are_switched_off_and_with_frozen_parameters(build):
     model = build("llama").requires_grad_(False)
     before = gb.logit_attribution(build("llama"), None, IDS, target=7).parts
-    with torch.no_grad():
-        assert gb.logit_attribution(model, None, IDS, target=7).parts == before
+    for switch in (torch.no_grad, torch.inference_mode):
+        with switch():
+            assert gb.logit_attribution(model, None, IDS.clone(), target=7).parts == before
     assert all(parameter.grad is None for parameter in model.parameters())
 
 

@@ -46,6 +46,8 @@ def test_what_is_overwritten_is_there_at_that_position_only(build, layer):
     for place in (0, 1, 2, 3, 5, 6):
         assert torch.equal(entered[layer][place], before[layer][place])
     assert all(torch.equal(entered[below], before[below]) for below in range(layer))
+    if 0 < layer < 3:  # what the block below said is still what it said
+        assert torch.equal(seen[blocks[layer - 1]][1][0], before[layer])
 
 
 def test_no_hook_stays_also_after_an_exception(build):

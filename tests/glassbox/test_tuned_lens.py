@@ -111,8 +111,10 @@ def test_training_leaves_the_model_and_its_gradients_as_they_were(build):
     model = build("gpt2").train()
     model.lm_head.weight.grad = torch.ones_like(model.lm_head.weight)
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    with torch.no_grad():  # a caller's
-        tuned_lens.train(model, None, [IDS], steps=2)
+    lens = tuned_lens.train(model, None, [IDS], steps=2)
+    for switch in (torch.no_grad, torch.inference_mode):
+        with switch():  # a caller's
+            assert torch.equal(tuned_lens.train(model, None, [IDS.clone()], steps=2).maps, lens.maps)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert model.training and bool((model.lm_head.weight.grad == 1).all())
     assert [p.grad is None for p in model.parameters()].count(False) == 1
