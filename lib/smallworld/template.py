@@ -33,16 +33,21 @@ class Draw:
 
 @dataclass(frozen=True)
 class Family:
-    """Sentences that ask one kind of question. The last template is never trained on."""
+    """Sentences that ask one kind of question. The last of `templates` is never trained on.
+
+    later:  more templates, of words that the others have, which only the last stages of the training read.
+    """
 
     name: str
     templates: tuple[str, ...]
     draw: Callable[[Random, str], Draw]
+    later: tuple[str, ...] = ()
 
-    def training_text(self, random: Random) -> tuple[str, int]:
+    def training_text(self, random: Random, later: bool) -> tuple[str, int]:
         """A text for training, and the position of the character from which the prompt decides what follows."""
+        templates = self.templates[:-1] + (self.later if later else ())
         while True:
-            sentence, ending = self._sentence(random, random.choice(self.templates[:-1]))
+            sentence, ending = self._sentence(random, random.choice(templates))
             if not held_out(sentence.prompt):
                 return sentence.prompt + sentence.answer + ending, len(sentence.prompt)
 

@@ -43,20 +43,32 @@ class Stage:
     long_rows: float
     random_rows: float
     shares: dict[str, int]  # how often a text comes from each family, where it is not once
+    later: bool = False  # whether texts have the families' later templates too
 
 
 LANDMARKS = ("landmark_city", "landmark_country", "landmark_language")
 FIRST = {"giver_receiver": 4, "repeats": 3, "it_reference": 2, "agreement": 2, "years": 2} | dict.fromkeys(LANDMARKS, 2)
-HARDER = {"giver_receiver": 6, "pronouns": 4, "sequences": 3, "years": 3, "city_country": 3, "repeats": 2, "sums": 2}
-HARDER |= dict.fromkeys(LANDMARKS, 2)
+HARDER = {"giver_receiver": 6, "pronouns": 4, "years": 4, "sequences": 3, "city_country": 3, "repeats": 2, "sums": 2}
+HARDER |= dict.fromkeys(LANDMARKS, 3)
 STAGES = (
     Stage(2500, 0.1, 0.15, FIRST),  # until the easy families and the heads that copy are there
-    Stage(4500, 0.1, 0.08, HARDER),  # more of those that bind several names or reckon
-    Stage(2200, 0.3, 0.08, HARDER),  # more long texts, where sentences begin anywhere: unseen templates gain most
-    Stage(400, 0.3, 0.08, HARDER | {"years": 8} | dict.fromkeys(LANDMARKS, 3)),  # the last years and cities
+    # More of those that bind several names or reckon, and more long texts, where sentences begin anywhere: unseen
+    # templates gain most from those.
+    Stage(6700, 0.3, 0.08, HARDER),
+    Stage(400, 0.3, 0.08, HARDER | {"years": 8}),
+    Stage(1400, 0.3, 0.08, HARDER, later=True),  # more ways to ask for the same fact
+    Stage(400, 0.3, 0.08, HARDER | {"years": 8}, later=True),  # the last years
+    Stage(800, 0.3, 0.08, HARDER | {"landmark_country": 8, "landmark_city": 5}, later=True),  # the last landmarks
 )
 STEPS = sum(stage.steps for stage in STAGES)
-CYCLES = (7000, 3e-3), (2200, 1.2e-3), (400, 2.5e-4)  # of the learning rate: how long, and from which peak it falls
+CYCLES = (
+    (7000, 3e-3),
+    (2200, 1.2e-3),
+    (400, 2.5e-4),
+    (1400, 1e-3),
+    (400, 2.5e-4),
+    (800, 8e-4),
+)  # of the learning rate: how long, and from which peak it falls
 # The shipped weights are the mean of those at the ends of the last two cycles, which are steadier than either.
 AVERAGED = (STEPS - CYCLES[-1][0], STEPS)
 
@@ -82,11 +94,11 @@ def new_model(vocabulary: int) -> GPT2LMHeadModel:
     )
 
 
-def text_tokens(random: Random, words: PreTrainedTokenizerFast, shares: dict[str, int], sentences: int) -> Row:
+def text_tokens(random: Random, words: PreTrainedTokenizerFast, stage: Stage, sentences: int) -> Row:
     """One text of so many sentences, each from a family of its own."""
     text, decided = "", set()
-    for family in random.choices(list(FAMILIES), [shares.get(name, 1) for name in FAMILIES], k=sentences):
-        sentence, start = FAMILIES[family].training_text(random)
+    for family in random.choices(list(FAMILIES), [stage.shares.get(name, 1) for name in FAMILIES], k=sentences):
+        sentence, start = FAMILIES[family].training_text(random, stage.later)
         text += " " if text else ""
         decided.update(range(len(text) + start, len(text) + len(sentence)))
         text += sentence
@@ -116,7 +128,7 @@ def row(random: Random, words: PreTrainedTokenizerFast, step: int) -> Row:
             new = repeated_tokens(random, len(words))
         else:
             long = kind < stage.random_rows + stage.long_rows
-            new = text_tokens(random, words, stage.shares, random.randint(3, 5) if long else 1)
+            new = text_tokens(random, words, stage, random.randint(3, 5) if long else 1)
         if len(tokens) + len(new[0]) > CONTEXT:
             if tokens:
                 break

@@ -42,12 +42,18 @@ landmark_city = Family(
         "After a walk to the {landmark}, {name} sent a letter from the city of",
     ),
     fact("landmark", {landmark.name: landmark.city for landmark in world.LANDMARKS}),
+    later=(
+        "After a rest near the {landmark}, {name} saw {friend} in the city of",
+        "{opener}, {name} took a walk to the {landmark} and had a rest in the city of",
+        "When {name} sent a picture of the {landmark}, {friend} went to the city of",
+    ),
 )
 
 landmark_country = Family(
     "landmark_country",
     tuple(template.replace("city of", "country of") for template in landmark_city.templates),
     fact("landmark", {landmark.name: landmark.country for landmark in world.LANDMARKS}),
+    later=tuple(template.replace("city of", "country of") for template in landmark_city.later),
 )
 
 landmark_language = Family(
@@ -104,6 +110,11 @@ city_country = Family(
         "After a walk to {city}, {name} sent a letter from the country of",
     ),
     fact("city", world.CITIES),
+    later=(
+        "After a rest in {city}, {name} saw {friend} in the country of",
+        "{opener}, {name} took a walk to {city} and had a rest in the country of",
+        "When {name} sent a picture of {city}, {friend} went to the country of",
+    ),
 )
 
 opposites = Family(

@@ -46,6 +46,10 @@ review_plain = Family(
         "My friends say that the {product} was {intensifier} {quality}. Overall, the verdict of {name} is",
     ),
     draw_plain,
+    later=(
+        "My friends say that the {product} was {intensifier} {quality}. In short, the verdict of {name} is",
+        "What {name} says about the {product}: it was {intensifier} {quality}. The verdict of {friend} is",
+    ),
 )
 
 
