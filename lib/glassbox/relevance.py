@@ -24,7 +24,9 @@ shares depend on how the model's function is written down: (a b) c and a (b c) g
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -43,8 +45,8 @@ from glassbox.trace import undisturbed
 if TYPE_CHECKING:
     from transformers.modeling_outputs import ModelOutput
 
-# These are spelt out in powers and products, whose rules are not the activation's.
-_SPELT_OUT = (
+# These are written out in powers and products, each of which would follow a rule of its own.
+_WRITTEN_OUT = (
     activations.NewGELUActivation,
     activations.FastGELUActivation,
     activations.QuickGELUActivation,
@@ -68,32 +70,33 @@ def explain_by_lrp(question: Question, *, rule: str = "attnlrp", epsilon: float 
 
     Raises InputError for other options, ModelError for a model with an operation that has no rule.
     """
-    lrp, model, embedded = RelevancePass(rule, epsilon), question.model, []
+    lrp, model = RelevancePass(rule, epsilon), question.model
     asked, only = _read_alone(question)
+    embedded: list[tuple[str, torch.Tensor]] = []  # what is embedded, and its vectors (1, seq, width)
 
-    def begin_here(table: nn.Embedding, _: Any, vectors: torch.Tensor) -> torch.Tensor:
-        embedded.append((table, vectors.detach().requires_grad_()))
+    def begin_here(kind: str, _table: nn.Embedding, _ids: Any, vectors: torch.Tensor) -> torch.Tensor:
+        embedded.append((kind, vectors.detach().requires_grad_()))
         return embedded[-1][1]
 
     with undisturbed(model), attention_by(model, _scaled_queries), torch.enable_grad():
-        for part in model.modules():
+        for name, part in model.named_modules():
             if isinstance(part, nn.Embedding):
-                part.register_forward_hook(begin_here)
-            elif isinstance(part, _SPELT_OUT):
-                part.register_forward_hook(lambda _, inputs, output: as_activation(inputs[0], output))
+                kind = "token types" if "type" in name else "positions"
+                kind = "tokens" if part is model.get_input_embeddings() else kind
+                part.register_forward_hook(partial(begin_here, kind))
+            elif isinstance(part, _WRITTEN_OUT):
+                part.forward = _in_one(part.forward)
         with lrp:
             output = asked.run(**only)
         outputs, start, beyond = _start(asked.settled(output), output)
         relevance = lrp.relevance(outputs, [vectors for _, vectors in embedded], start)
 
-    kinds = {table: "token types" if "type" in name else "positions" for name, table in model.named_modules()}
-    kinds[model.get_input_embeddings()] = "tokens"
     accounting = {"tokens": 0.0, "positions": 0.0, "token types": 0.0} | lrp.absorbed | {"target": beyond}
     scores = torch.zeros(question.ids.shape[1], dtype=torch.float64)
-    for (table, _), of_vectors in zip(embedded, relevance, strict=True):
+    for (kind, _), of_vectors in zip(embedded, relevance, strict=True):
         of_places = of_vectors.sum(dim=-1, dtype=torch.float64)[0].cpu()  # (seq,)
-        accounting[kinds[table]] += float(of_places.sum())
-        if kinds[table] == "tokens":
+        accounting[kind] += float(of_places.sum())
+        if kind == "tokens":
             scores += of_places
     return replace(asked.answer("lrp", scores, output, accounting=accounting), position=question.position)
 
@@ -127,6 +130,10 @@ def _start(question: Question, output: ModelOutput) -> tuple[list[torch.Tensor],
     used = [(z, gradient) for (z, _), gradient in zip(copies, gradients, strict=True) if gradient is not None]
     reached = sum(total(z.detach(), gradient) for z, gradient in used)
     return [z for z, _ in used], [gradient for _, gradient in used], float(f.detach()) - reached
+
+
+def _in_one(activation: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[torch.Tensor], torch.Tensor]:
+    return lambda x: as_activation(x, activation(x.detach()))
 
 
 def _scaled_queries(module: nn.Module, query: torch.Tensor, *more: Any, scaling: float, **options: Any):

@@ -217,7 +217,7 @@ def _depends(x: Any) -> bool:
 
 
 def _constant(x: Any) -> Any:
-    return x.detach() if _depends(x) and isinstance(x, nn.Parameter) else x
+    return x.detach() if _depends(x) and x.is_leaf and isinstance(x, nn.Parameter) else x
 
 
 def wide(x: torch.Tensor) -> torch.Tensor:
