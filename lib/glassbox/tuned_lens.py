@@ -69,6 +69,7 @@ class TunedLens:
         tensors = {"maps": self.maps.to(dtype).contiguous(), "shifts": self.shifts.to(dtype).contiguous()}
         part = Path(f"{os.fspath(file)}.part")  # whole or not at all
         save_file(tensors, part, metadata={"fingerprint": self.fingerprint})
+        part.chmod(0o644)  # safetensors keeps its files from everybody else
         os.replace(part, file)
 
     def __repr__(self) -> str:

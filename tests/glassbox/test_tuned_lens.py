@@ -146,6 +146,7 @@ def test_saved_and_loaded_it_is_the_same(build, tmp_path):
         assert torch.equal(again.maps, lens.maps) and torch.equal(again.shifts, lens.shifts)
         assert again.fingerprint == lens.fingerprint and repr(again) == repr(lens)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["tuned_lens.safetensors"]
+    assert (tmp_path / "tuned_lens.safetensors").stat().st_mode & 0o777 == 0o644
     lens.save(tmp_path / "half", dtype=torch.float16)
     half = gb.tuned_lens.load(tmp_path / "half")
     assert half.maps.dtype == torch.float32
