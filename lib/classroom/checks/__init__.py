@@ -115,6 +115,37 @@ def judge(
     raise Mistake(difference(expected, numbers, tolerance, name) + _hint_on_type(value, expected))
 
 
+def judge_all(
+    values: list, rights: list, mistakes: Mapping[str, list] | None = None, *, tolerance: float = 1e-5, names: list[str]
+) -> None:
+    """As `judge`, for several inputs at once: `mistakes` gives for each message what that mistake gives on each input.
+
+    A mistake is named if it explains every answer, so that two which look the same on one input are told apart by
+    another. `names` says what each answer is called.
+    """
+    for value, right, name in zip(values, rights, names, strict=True):
+        if _agree(value, right, tolerance):
+            continue
+        for message, wrongs in (mistakes or {}).items():
+            if all(_agree(value, wrong, tolerance) for value, wrong in zip(values, wrongs, strict=True)):
+                judge(
+                    value,
+                    right,
+                    {f"{message}\n  Seen in {name}.": wrongs[names.index(name)]},
+                    tolerance=tolerance,
+                    name=name,
+                )
+        judge(value, right, tolerance=tolerance, name=name)
+
+
+def _agree(value: Any, right: Any, tolerance: float) -> bool:
+    try:
+        judge(value, right, tolerance=tolerance)
+    except Mistake:
+        return False
+    return True
+
+
 def choice(answer: Any, right: str, reasons: Mapping[str, str]) -> None:
     """Mark a self-check question. `reasons` says of each choice, wrong or right, why it is so."""
     if answer is ... or answer is None:
