@@ -11,6 +11,7 @@ stands in for the target may look at any token, so then every variant is run as 
 from __future__ import annotations
 
 import inspect
+from copy import copy
 from typing import TYPE_CHECKING
 
 import torch
@@ -63,11 +64,11 @@ class Reader:
         past = None
         if shared:
             past = DynamicCache()
-            for number, layer in enumerate(self._past.layers):
-                keys, values = (  # (variant, head, shared, width)
-                    states[:, :, :shared].expand(len(ids), -1, -1, -1) for states in (layer.keys, layer.values)
-                )
-                past.update(keys, values, number)
+            for layer in self._past.layers:
+                own = copy(layer)  # a run adds to its keys and values, and leaves those that it was given
+                own.keys = layer.keys[:, :, :shared].expand(len(ids), -1, -1, -1)  # (variant, head, shared, width)
+                own.values = layer.values[:, :, :shared].expand(len(ids), -1, -1, -1)
+                past.layers.append(own)
         output = self._run(ids[:, shared:], mask, past)
         return self.question.values(output, -1 if self._last else read - shared)
 

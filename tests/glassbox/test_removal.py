@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+import transformers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.glassbox.architectures import ARCHITECTURES, CLASSIFIERS, DECODERS, ENCODERS
@@ -135,11 +136,37 @@ def test_others_share_nothing(name, tokenizer):
 def test_a_classifier_without_padding_takes_one_text_at_a_time(how, tokenizer):
     model, kept = build_model("gpt2-classifier", dtype=torch.float64, attn_implementation="sdpa"), some_kept()
     model.config.pad_token_id = None
-    asked = question(model, some_ids(), tokenizer)
+    asked = question(model, some_ids(), tokenizer, position=5)  # which such a head does not care about
     shapes = tokens_computed(model, lambda: without(asked, kept, how, batch_size=8))
     assert {batch for batch, _ in shapes} == {1}
     afresh = tokens_computed(model, lambda: values(asked, kept.unique(dim=0), how))
     assert sum(length for _, length in shapes) < sum(length for _, length in afresh)  # it shares what did not change
+    assert without(asked, kept, how).allclose(values(asked, kept, how), rtol=1e-10)
+
+
+def test_a_classifier_that_looks_for_padding_sees_the_whole_text():
+    model, kept = build_model("gpt2-classifier", dtype=torch.float64), some_kept()
+    asked = question(model, some_ids())
+    padding = model.config.pad_token_id
+    got = values_without(asked, kept, "replace", padding)
+    for row, value in zip(kept, got, strict=True):
+        with torch.no_grad():
+            output = model(input_ids=asked.ids.where(row, padding), attention_mask=torch.ones_like(asked.ids))
+        assert float(asked.values(output)) == pytest.approx(float(value), rel=1e-10)
+
+
+class AllLogits(transformers.GPT2LMHeadModel):
+    """Can't be asked for the last position's logits alone."""
+
+    def forward(self, input_ids, attention_mask, use_cache, past_key_values=None):
+        return super().forward(input_ids, past_key_values, attention_mask, use_cache=use_cache)
+
+
+@pytest.mark.parametrize("how", HOWS)
+def test_a_decoder_that_always_gives_all_logits(how, tokenizer):
+    model, kept = build_model("gpt2", dtype=torch.float64), some_kept()
+    model.__class__ = AllLogits
+    asked = question(model, some_ids(), tokenizer, position=6)
     assert without(asked, kept, how).allclose(values(asked, kept, how), rtol=1e-10)
 
 
@@ -169,7 +196,7 @@ from glassbox.removal import values_without
 torch.set_num_threads(1)
 model = transformers.GPT2LMHeadModel(transformers.GPT2Config(attn_implementation="eager")).eval()
 kept = ~torch.eye(512, dtype=torch.bool)
-for target, variants in (5, 5), (lambda output: output.logits[0, -1, 5], 2):
+for target, variants in (5, 3), (lambda output: output.logits[0, -1, 5], 6):
     values_without(Question(model, None, torch.arange(512)[None], target, None, 511, "logit"), kept[:variants])
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
