@@ -124,9 +124,10 @@ def attention_grid(
     """Several matrices (panel, query, key) in one scale, for instance one per layer or one per head."""
     weights = _matrices(weights, tokens)
     names = names or [f"layer {number}" for number in range(len(weights))]
-    columns = min(len(weights), 3 if len(weights) in (5, 6, 9) else 4)
+    many = len(weights) > 16  # then the patterns are to be seen, and no token can be named
+    columns = 8 if many else min(len(weights), 3 if len(weights) in (5, 6, 9) else 4)
     rows = ceil(len(weights) / columns)
-    side = min(max(0.19 * len(tokens), 1.6), 3.2)  # of one panel, in inches
+    side = 1.05 if many else min(max(0.19 * len(tokens), 1.6), 3.2)  # of one panel, in inches
     size = min(8, 64 * side / len(tokens))
     with _figure(title, 1.9 + (side + 0.15) * columns, 1.5 + (side + 0.2) * rows, rows, columns) as (figure, axes):
         panels = axes.flat if len(weights) > 1 else [axes]
@@ -137,9 +138,9 @@ def attention_grid(
             image = _map(panel, weights[number], float(weights.max()))
             panel.set_title(names[number])
             panel.set(xticks=[], yticks=[])
-            if number % columns == 0:
+            if number % columns == 0 and not many:
                 panel.set_yticks(range(len(tokens)), _labels(tokens), fontsize=size)
-            if number + columns >= len(weights):
+            if number + columns >= len(weights) and not many:
                 _token_ticks(panel, tokens, fontsize=size)
         figure.supxlabel("key: looked at", fontsize=10, color=FAINT_INK)
         figure.supylabel("query: looking", fontsize=10, color=FAINT_INK)
