@@ -95,8 +95,8 @@ def explain_by_smooth_grad(
         raise InputError(f"noise is {noise}; allowed: 0 or more, in standard deviations of the embeddings")
     with undisturbed(question.model):
         asked, x, output = settled_at_the_text(question)
-        mean, square = vocabulary_moments(question)
-        spread = noise * float((square - mean**2).mean().clamp(min=0).sqrt())
+        variance = vocabulary_mean(question, torch.square) - vocabulary_mean(question).square()  # (width,)
+        spread = noise * float(variance.mean().clamp(min=0).sqrt())
         f, size = value_of(asked), texts_at_a_time(asked, output, batch_size)
         gradients = smooth_gradient(f, x, spread, samples, seed, size)  # (seq, width)
     return question.answer("smooth_grad", gradients.norm(dim=-1), output, spread=spread)
@@ -120,18 +120,21 @@ def settled_at_the_text(question: Question) -> tuple[Question, torch.Tensor, Mod
 
 def embeddings_of(question: Question) -> torch.Tensor:
     """What the model's embedding layer makes of the text, its scaling included; (1, seq, width), at least float32."""
-    embeddings = question.model.get_input_embeddings()(question.ids).detach()
-    return embeddings if embeddings.dtype == torch.float64 else embeddings.float()
+    return _single_or_double(question.model.get_input_embeddings()(question.ids).detach())
 
 
-def vocabulary_moments(question: Question) -> tuple[torch.Tensor, torch.Tensor]:
-    """The mean of the vocabulary's embeddings and of their squares; both (width,), float64."""
-    layer, total, squares = question.model.get_input_embeddings(), 0, 0
+def vocabulary_mean(question: Question, of: Callable[[torch.Tensor], torch.Tensor] = torch.positive) -> torch.Tensor:
+    """The mean of all embeddings that the model has, or of a function of them; (width,), float64."""
+    layer, total = question.model.get_input_embeddings(), 0
     with torch.no_grad():
         for ids in torch.arange(layer.num_embeddings, device=question.ids.device).split(8192):
-            embeddings = layer(ids).double()  # (token, width), a part of the vocabulary at a time
-            total, squares = total + embeddings.sum(0), squares + embeddings.square().sum(0)
-    return total / layer.num_embeddings, squares / layer.num_embeddings
+            part = of(_single_or_double(layer(ids)))  # (token, width), so that no copy of the whole is made
+            total = total + part.sum(dim=0, dtype=torch.float64)
+    return total / layer.num_embeddings
+
+
+def _single_or_double(embeddings: torch.Tensor) -> torch.Tensor:
+    return embeddings if embeddings.dtype == torch.float64 else embeddings.float()
 
 
 def value_of(question: Question) -> Scalar:

@@ -35,7 +35,7 @@ from glassbox.gradients import (
     settled_at_the_text,
     texts_at_a_time,
     value_of,
-    vocabulary_moments,
+    vocabulary_mean,
 )
 from glassbox.methods import method
 from glassbox.question import Question
@@ -121,7 +121,7 @@ def baseline_embeddings(question: Question, baseline: Baseline, x: torch.Tensor)
     if baseline == "zero":
         return torch.zeros_like(x)
     if baseline == "mean":
-        return vocabulary_moments(question)[0].to(x).expand_as(x)
+        return vocabulary_mean(question).to(x).expand_as(x)
     ids = torch.full_like(question.ids, _token(question, baseline))  # (1, seq)
     with torch.no_grad():
         return question.model.get_input_embeddings()(ids)[0].to(x)
