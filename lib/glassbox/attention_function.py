@@ -15,8 +15,6 @@ from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import AttentionInterface, AttentionMaskInterface
-from transformers.masking_utils import eager_mask
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -32,6 +30,10 @@ def attention_by(model: PreTrainedModel, function: Callable[..., tuple[torch.Ten
     with the arguments of `plain_attention`, and returns the same two tensors. Afterwards the model and transformers are
     as before.
     """
+    # Here, not above: the interfaces bring scipy along.
+    from transformers import AttentionInterface, AttentionMaskInterface
+    from transformers.masking_utils import eager_mask
+
     name, before = next(_names), model.config._attn_implementation
     AttentionInterface.register(name, function)
     AttentionMaskInterface.register(name, eager_mask)
