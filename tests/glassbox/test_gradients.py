@@ -323,4 +323,4 @@ def test_bad_input(model, case):
 def test_on_the_small_world(smallworld_model):
     a = gb.explain(*smallworld_model, "The Eiffel Tower is located in the city of", method="gradient")
     assert a.target_token == " Paris"
-    assert {word for word, _ in a.top(2)} == {" Eiffel", " Tower"}
+    assert " Eiffel" in [word for word, _ in a.top(3)]

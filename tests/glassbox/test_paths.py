@@ -243,7 +243,8 @@ def test_bad_input(model, case):
         gb.explain(model, None, text(), method=method, **options)
 
 
-@pytest.mark.parametrize("method", [DIG, UDIG, SIG])
+@pytest.mark.parametrize("method", [DIG, UDIG])
 def test_on_the_small_world(smallworld_model, method):
-    a = gb.explain(*smallworld_model, "The Eiffel Tower is located in the city of", method=method)
+    a = gb.explain(*smallworld_model, "The Eiffel Tower is located in the city of", method=method, halvings=5)
     assert a.target_token == " Paris" and a.details["gap_share"] < 0.05
+    assert float(a.scores.sum()) == pytest.approx(a.value - a.details["baseline_value"], rel=0.05)
