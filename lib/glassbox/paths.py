@@ -139,7 +139,7 @@ def explain_by_discretised_integrated_gradients(
     anchors:     how many, the paper's m.
     neighbours:  among how many words an anchor is sought.
     halvings:    how often each stretch between two points is halved, so that the sum comes closer to the integral. The
-                 authors' programs take 0 or 1, which leaves a gap of a third and more on a trained model.
+                 authors' programs take 0 or 1, which mostly leaves a gap of a tenth and more on a trained model.
     batch_size:  how many texts the model sees at a time; by default as many as make `gradients.TOKENS_AT_A_TIME`.
 
     `details`, warning and errors: as for integrated gradients.
