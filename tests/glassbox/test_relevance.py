@@ -257,6 +257,18 @@ def test_activations_however_they_are_written(kind):
         assert abs(sum(a.details["accounting"].values()) - a.value) <= 1e-9
 
 
+def test_activations_in_place_are_the_same():
+    network = nn.Sequential(nn.Linear(4, 6), nn.SiLU(), nn.Linear(6, 1)).double()
+    in_place = nn.Sequential(network[0], nn.SiLU(inplace=True), network[2])
+    x = torch.randn(3, 4, dtype=torch.float64, requires_grad=True)
+    found = []
+    for each in (network, in_place):
+        with RelevancePass() as propagation:
+            y = each(x)
+        found += propagation.relevance(y.sum(), [x])
+    assert torch.equal(*found)
+
+
 def test_cp_takes_the_gate_on_either_side():
     """z = φ(g) u: under "cp" all of it is u's, whichever is written first; under "attnlrp" each has half."""
     g, u = torch.randn(2, 5, dtype=torch.float64).unbind()
