@@ -294,6 +294,15 @@ def test_a_mask_of_minus_infinity_is_no_relevance():
     assert propagation.absorbed["softmax"] == pytest.approx((z - relevance).sum().item())
 
 
+def test_what_reaches_scores_past_the_softmax_is_not_absorbed_by_it():
+    scores, read = torch.randn(2, 3, 4, dtype=torch.float64).unbind()
+    scores.requires_grad_()
+    with RelevancePass() as propagation:
+        z = scores.softmax(-1) * read + scores
+    [relevance] = propagation.relevance(z.sum(), [scores])
+    assert relevance.sum().item() + sum(propagation.absorbed.values()) == pytest.approx(z.sum().item())
+
+
 def test_a_constant_that_is_added_keeps_its_share():
     x = torch.randn(3, 4, dtype=torch.float64, requires_grad=True)
     for constant in (torch.randn(4), 2.0, 1):
