@@ -12,6 +12,7 @@ from captum.attr._core.lime import get_exp_kernel_similarity_function
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.linear_model import LinearRegression, Ridge
+from sklearn.metrics import r2_score
 from tests.glassbox.agreement import agree
 from tests.glassbox.architectures import ARCHITECTURES
 from tests.glassbox.architectures import build as build_model
@@ -88,6 +89,8 @@ def test_lime_agrees_with_captum(name, how, tokenizer):
     theirs = reference.attribute(torch.ones(1, SEQ, dtype=torch.float64), n_samples=60, perturbations_per_eval=60)[0]
     a = explain(model, tokenizer, "lime", how, samples=60, kernel_width=0.4, ridge=0.5)
     agree(f"lime ({how})", name, "captum Lime", a.scores, theirs)
+    predicted = fitted.intercept + fitted.kept.double() @ theirs.double()
+    assert a.details["fit"] == pytest.approx(r2_score(fitted.values, predicted, sample_weight=fitted.weights), abs=1e-5)
 
 
 def test_sampled_kernel_shap_agrees_with_captum():
