@@ -36,7 +36,7 @@ PROMPT = "The Eiffel Tower is located in the city of"
 with torch.no_grad():
     prediction = model(tokenizer(PROMPT, return_tensors="pt")["input_ids"]).logits[0, -1].softmax(-1)  # (word,)
 top = prediction.topk(8)
-charts.bars([tokenizer.decode(word) for word in top.indices], top.values, label="probability", title="After this prompt the model expects one word, and hardly any other")
+charts.bars([tokenizer.decode(word) for word in top.indices], top.values, label="probability", names_are="next word", title="After this prompt the model expects one word, and hardly any other")
 
 # %% [markdown]
 # The model gives a probability to each of the words that it knows, always, to all of them at once. Choosing one
@@ -739,7 +739,7 @@ check.surprisals(surprisals, seed=4711)
 text = PROMPT + " Paris"
 ids = tokenizer(text, return_tensors="pt")["input_ids"][0]
 costs = surprisals(logits_of(ids), ids)
-charts.bars([tokenizer.decode(number) for number in ids[1:]], costs, label="surprisal in bits", title="The landmark is news to the model; its city is not")
+charts.bars([tokenizer.decode(number) for number in ids[1:]], costs, label="surprisal in bits", names_are="word", title="The landmark is news to the model; its city is not")
 
 # %% tags=["quoted"]
 for city in (" Paris", " Rome"):

@@ -55,7 +55,7 @@ def ids_of(text: str) -> torch.Tensor:
 shorter = {"(nothing)": PROMPT} | {word: PROMPT.replace(f" {word}", "", 1) for word in PROMPT.split()[1:]}
 paris = tokenizer(" Paris", add_special_tokens=False)["input_ids"][0]
 chances = torch.stack([last_logits(ids_of(text)).softmax(-1)[paris] for text in shorter.values()])
-charts.bars(list(shorter), chances, label="probability of Paris", title="Take one word away and ask again")
+charts.bars(list(shorter), chances, label="probability of Paris", names_are="word taken away", title="Take one word away and ask again")
 
 # %% tags=["quoted"]
 for word in ("(nothing)", "Eiffel", "Tower", "city", "of"):

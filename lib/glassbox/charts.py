@@ -9,33 +9,36 @@ import torch
 from matplotlib.figure import Figure
 
 from glassbox.errors import InputError
-from glassbox.figures import (
+from glassbox.style import (
     BLUE,
     GROUND,
     INK,
     LINES,
     ORANGE,
     SIGNED,
-    _colour_bar,
-    _figure,
-    _grid,
-    _labels,
-    _plain,
+    colour_bar,
+    grid_lines,
+    plain,
+    sheet,
+    tick_labels,
 )
 
 
-def bars(names: Sequence[str], values: torch.Tensor, *, title: str, label: str) -> Figure:
-    """A bar for each name from the top down, blue for positive values and orange for negative; label: what they are."""
+def bars(names: Sequence[str], values: torch.Tensor, *, title: str, label: str, names_are: str) -> Figure:
+    """A bar for each name from the top down, blue for positive values and orange for negative.
+
+    label: what the values are; names_are: what the names are.
+    """
     values = torch.as_tensor(values).detach().float()
     if values.shape != (len(names),) or not len(names):
         raise InputError(f"values have the shape {tuple(values.shape)}; allowed: ({len(names)},), one for each name")
-    with _figure(title, 6.5, 1.4 + 0.28 * len(names)) as (figure, axes):
+    with sheet(title, 6.5, 1.4 + 0.28 * len(names)) as (figure, axes):
         places = range(len(names))
         axes.barh(places, values.tolist(), color=[BLUE if value >= 0 else ORANGE for value in values.tolist()])
-        axes.set_yticks(places, _labels(names))
+        axes.set_yticks(places, tick_labels(names))
         axes.invert_yaxis()
-        axes.set_xlabel(label)
-        _grid(axes, "x")
+        axes.set(xlabel=label, ylabel=names_are)
+        grid_lines(axes, "x")
     return figure
 
 
@@ -46,25 +49,18 @@ def curves(
     title: str,
     label: str,
     over: str,
-    band: Mapping | None = None,
 ) -> Figure:
-    """A line over a knob's settings for each name, at most eight; label: what the values are; over: what the knob is.
-
-    band:  name -> (lowest, highest), each one value for each setting, drawn as a shade.
-    """
+    """A line over a knob's settings for each name, at most eight; label: what values are; over: what the knob is."""
     if not 1 <= len(values) <= len(LINES):
         raise InputError(f"there are {len(values)} lines; allowed: 1 to {len(LINES)}, since more can't be told apart")
-    with _figure(title, 6.5, 3.6) as (figure, axes):
+    with sheet(title, 6.5, 3.6) as (figure, axes):
         for (name, line), colour, mark in zip(values.items(), LINES, "os^Dv<>p", strict=False):
             axes.plot(list(knob), [float(value) for value in line], color=colour, marker=mark, markersize=4, label=name)
-            if band and name in band:
-                low, high = ([float(value) for value in edge] for edge in band[name])
-                axes.fill_between(list(knob), low, high, color=colour, alpha=0.18, lw=0)
         axes.set_xlabel(over)
         axes.set_ylabel(label)
         if len(values) > 1:
             axes.legend()
-        _grid(axes, "y")
+        grid_lines(axes, "y")
     return figure
 
 
@@ -74,15 +70,15 @@ def agreement(values: np.ndarray, names: Sequence[str], *, title: str, label: st
         allowed = f"({len(names)}, {len(names)}), for each name a row and a column"
         raise InputError(f"values have the shape {values.shape}; allowed: {allowed}")
     side = 2.2 + 0.55 * len(names)
-    with _figure(title, side + 2, side) as (figure, axes):
+    with sheet(title, side + 2, side) as (figure, axes):
         image = axes.imshow(values, cmap=SIGNED, vmin=-1, vmax=1)
         for (row, column), value in np.ndenumerate(values):
             ink = GROUND if abs(value) > 0.6 else INK
             axes.text(column, row, f"{value:.2f}", ha="center", va="center", size=8, color=ink)
         axes.spines[:].set_visible(False)
-        shown = [_plain(name) for name in names]
+        shown = [plain(name) for name in names]
         axes.set_xticks(range(len(names)), shown, rotation=45, ha="right", rotation_mode="anchor")
         axes.set_yticks(range(len(names)), shown)
         axes.set(xlabel="method", ylabel="method")
-        _colour_bar(figure, image, axes, label)
+        colour_bar(figure, image, axes, label)
     return figure

@@ -6,16 +6,12 @@ is everything else; the shades differ in lightness too, so they hold in grey pri
 the figure, which a notebook shows when it is a cell's last line.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from itertools import pairwise
 from math import ceil
 
-import matplotlib.pyplot as plt
 import torch
-from matplotlib import font_manager
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Patch
@@ -23,27 +19,24 @@ from matplotlib.patheffects import withStroke
 
 from glassbox.attribution import Attribution
 from glassbox.errors import InputError
+from glassbox.style import (
+    BLUE,
+    FAINT_INK,
+    GREY,
+    GROUND,
+    INK,
+    LINES,
+    ORANGE,
+    SHARE,
+    SIGNED,
+    colour_bar,
+    grid_lines,
+    plain,
+    sheet,
+    tick_labels,
+    token_ticks,
+)
 from glassbox.weights import is_causal
-
-GROUND, INK, FAINT_INK, GRID = "#fcfcfb", "#1b1b1a", "#5f5e59", "#e3e2dd"
-BLUE, ORANGE, GREY = "#2468b4", "#d95926", "#a9a8a1"
-LINES = [BLUE, ORANGE, "#158a62", "#b07a00", "#8a4fc4", "#d0457f", "#4c4c48", "#38a3c7"]
-# The low end rises fast: most weights are small, and the first row of causal attention is always 1.
-SHARE = LinearSegmentedColormap.from_list(
-    "share", [(0, "#edf2f9"), (0.15, "#b5d0f0"), (0.4, "#6ba3e0"), (0.7, BLUE), (1, "#0d2f5e")]
-)
-SIGNED = LinearSegmentedColormap.from_list(
-    "signed", ["#8f3208", ORANGE, "#f3c3ab", "#f1f0ec", "#b5d0f0", BLUE, "#0d2f5e"]
-)
-
-_STYLE = {
-    "figure.facecolor": GROUND, "axes.facecolor": GROUND, "savefig.facecolor": GROUND,
-    "figure.dpi": 120, "figure.constrained_layout.use": True, "font.family": "DejaVu Sans", "font.size": 10,
-    "text.color": INK, "axes.labelcolor": FAINT_INK, "axes.edgecolor": GRID, "xtick.color": INK, "ytick.color": INK,
-    "axes.spines.top": False, "axes.spines.right": False, "axes.titlesize": 10, "figure.titlesize": 12,
-    "figure.titleweight": "bold", "xtick.major.size": 0, "ytick.major.size": 0, "legend.frameon": False,
-    "figure.constrained_layout.h_pad": 0.09, "figure.constrained_layout.w_pad": 0.09,
-}  # fmt: skip
 
 
 def token_bars(attribution: Attribution, *, title: str | None = None, evidence: Sequence[bool] | None = None) -> Figure:
@@ -56,7 +49,7 @@ def token_bars(attribution: Attribution, *, title: str | None = None, evidence: 
     if len(marked) != len(scores):
         raise InputError(f"evidence has {len(marked)} entries; allowed: {len(scores)}, one for each token")
     places = range(len(scores))
-    with _figure(title or attribution.heading, 7, 1.5 + 0.27 * len(scores)) as (figure, axes):
+    with sheet(title or attribution.heading, 7, 1.5 + 0.27 * len(scores)) as (figure, axes):
         axes.barh(places, scores, height=0.66, color=[BLUE if mark else otherwise for mark in marked])
         handles = []
         if evidence is not None:
@@ -66,11 +59,11 @@ def token_bars(attribution: Attribution, *, title: str | None = None, evidence: 
             halo = [withStroke(linewidth=4, foreground=GROUND)]  # keeps the mark apart from a dark bar
             baseline = attribution.details["baseline"].numpy()
             handles += axes.plot(baseline, places, **mark, path_effects=halo, label="uniform attention")
-        axes.set_yticks(places, _labels(attribution.tokens))
+        axes.set_yticks(places, tick_labels(attribution.tokens))
         axes.set_ylim(len(scores) - 0.5, -0.5)
         axes.axvline(0, color=FAINT_INK, lw=0.8)
         axes.set(xlabel=f"{attribution.method} score", ylabel="token")
-        _grid(axes, "x")
+        grid_lines(axes, "x")
         if handles:
             axes.legend(handles=handles, loc="best")
     return figure
@@ -88,13 +81,13 @@ def token_strip(
         if attribution.tokens != tokens:
             raise InputError("the attributions are of different texts; allowed: one text")
     scores = torch.stack([attribution.scaled for attribution in attributions])  # (row, seq)
-    with _figure(title, 1.8 + 0.52 * len(tokens), 1.6 + 0.42 * len(attributions)) as (figure, axes):
+    with sheet(title, 1.8 + 0.52 * len(tokens), 1.6 + 0.42 * len(attributions)) as (figure, axes):
         colours, lowest = (SIGNED, -1) if (scores < 0).any() else (SHARE, 0)
         image = axes.imshow(scores.numpy(), cmap=colours, vmin=lowest, vmax=1, aspect="auto")
-        _token_ticks(axes, tokens)
+        token_ticks(axes, tokens)
         axes.set_yticks(range(len(attributions)), names or [attribution.method for attribution in attributions])
         axes.set(xlabel="token", ylabel=label)
-        _colour_bar(figure, image, axes, "score / largest")
+        colour_bar(figure, image, axes, "score / largest")
     return figure
 
 
@@ -104,12 +97,12 @@ def attention_map(
     """One matrix (query, key): which token looks at which. What a causal mask forbids stays blank."""
     weights = _matrices(weights[None], tokens)[0]  # (query, key)
     side = 1.6 + 0.3 * len(tokens)
-    with _figure(title, max(side + 1, 4.5), max(side, 3.5)) as (figure, axes):
+    with sheet(title, max(side + 1, 4.5), max(side, 3.5)) as (figure, axes):
         image = _map(axes, weights, float(weights.max()))
-        _token_ticks(axes, tokens)
-        axes.set_yticks(range(len(tokens)), _labels(tokens))
+        token_ticks(axes, tokens)
+        axes.set_yticks(range(len(tokens)), tick_labels(tokens))
         axes.set(xlabel="key: looked at", ylabel="query: looking")
-        _colour_bar(figure, image, axes, label)
+        colour_bar(figure, image, axes, label)
     return figure
 
 
@@ -129,7 +122,7 @@ def attention_grid(
     rows = ceil(len(weights) / columns)
     side = 1.05 if many else min(max(0.19 * len(tokens), 1.6), 3.2)  # of one panel, in inches
     size = min(8, 64 * side / len(tokens))
-    with _figure(title, 1.9 + (side + 0.15) * columns, 1.5 + (side + 0.2) * rows, rows, columns) as (figure, axes):
+    with sheet(title, 1.9 + (side + 0.15) * columns, 1.5 + (side + 0.2) * rows, rows, columns) as (figure, axes):
         panels = axes.flat if len(weights) > 1 else [axes]
         for number, panel in enumerate(panels):
             if number >= len(weights):
@@ -139,12 +132,12 @@ def attention_grid(
             panel.set_title(names[number])
             panel.set(xticks=[], yticks=[])
             if number % columns == 0 and not many:
-                panel.set_yticks(range(len(tokens)), _labels(tokens), fontsize=size)
+                panel.set_yticks(range(len(tokens)), tick_labels(tokens), fontsize=size)
             if number + columns >= len(weights) and not many:
-                _token_ticks(panel, tokens, fontsize=size)
+                token_ticks(panel, tokens, fontsize=size)
         figure.supxlabel("key: looked at", fontsize=10, color=FAINT_INK)
         figure.supylabel("query: looking", fontsize=10, color=FAINT_INK)
-        _colour_bar(figure, image, axes, label)
+        colour_bar(figure, image, axes, label)
     return figure
 
 
@@ -155,16 +148,16 @@ def layer_lines(values: torch.Tensor, names: Sequence[str], *, title: str, label
         shape, allowed = tuple(values.shape), f"(layer, name), with 1 to {len(LINES)} names"
         raise InputError(f"values have the shape {shape} for {len(names)} names; allowed: {allowed}")
     layers = range(len(values))
-    with _figure(title, 7, 4) as (figure, axes):
+    with sheet(title, 7, 4) as (figure, axes):
         for line, colour in zip(values.T.numpy(), LINES, strict=False):
             axes.plot(layers, line, color=colour, lw=2, marker="o", ms=4)
         low, high = axes.get_ylim()
         heights = _spread(values[-1].tolist(), gap=0.055 * (high - low), top=high)
-        for name, height, colour in zip(_labels(names), heights, LINES, strict=False):
+        for name, height, colour in zip(tick_labels(names), heights, LINES, strict=False):
             axes.annotate(name, (layers[-1], height), (8, 0), textcoords="offset points", va="center", color=colour)
         axes.set_xticks(layers)
         axes.set(xlabel="layer", ylabel=label)
-        _grid(axes, "y")
+        grid_lines(axes, "y")
     return figure
 
 
@@ -177,28 +170,16 @@ def rates(values: dict[str, dict[str, float]], *, title: str, label: str, chance
     if not 1 <= len(values) <= len(LINES) or any(set(rate) != set(chance) for rate in values.values()):
         raise InputError(f"allowed: 1 to {len(LINES)} things to compare, each with a rate for each group of chance")
     places = range(len(chance))
-    with _figure(title, 7, 1.6 + 0.27 * len(chance)) as (figure, axes):
+    with sheet(title, 7, 1.6 + 0.27 * len(chance)) as (figure, axes):
         for (name, rate), colour, form in zip(values.items(), LINES, "osD^vPX*", strict=False):
             axes.plot([rate[group] for group in chance], places, form, color=colour, ms=6, alpha=0.85, label=name)
         axes.plot(list(chance.values()), places, "|", color=INK, ms=11, mew=1.8, label="chance")
-        axes.set_yticks(places, [_plain(group) for group in chance])
+        axes.set_yticks(places, [plain(group) for group in chance])
         axes.set_ylim(len(chance) - 0.5, -0.5)
         axes.set(xlabel=label, ylabel=by, xlim=(-0.02, 1.02))
-        _grid(axes, "both")
+        grid_lines(axes, "both")
         axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
     return figure
-
-
-@contextmanager
-def _figure(title: str, width: float, height: float, rows: int = 1, columns: int = 1) -> Iterator:
-    """A figure in the house's style. Closed for pyplot, or a notebook would show it twice."""
-    with plt.rc_context(_STYLE):
-        figure, axes = plt.subplots(rows, columns, figsize=(width, height), squeeze=rows * columns == 1)
-        try:
-            figure.suptitle(_plain(title), x=0.01, ha="left", wrap=True)
-            yield figure, axes
-        finally:
-            plt.close(figure)
 
 
 def _matrices(weights: torch.Tensor, tokens: Sequence[str]) -> torch.Tensor:
@@ -215,33 +196,6 @@ def _map(axes: Axes, weights: torch.Tensor, largest: float) -> AxesImage:
     shown = weights.masked_fill(future, torch.nan) if is_causal(weights) else weights
     axes.spines[:].set_visible(False)
     return axes.imshow(shown.numpy(), cmap=SHARE, vmin=0, vmax=largest or 1.0, interpolation="nearest")
-
-
-def _colour_bar(figure: Figure, image: AxesImage, axes: Axes, label: str) -> None:
-    bar = figure.colorbar(image, ax=axes, label=label, shrink=0.8, aspect=25, pad=0.02)
-    bar.outline.set_visible(False)
-
-
-def _grid(axes: Axes, direction: str) -> None:
-    axes.grid(axis=direction, color=GRID, lw=0.8)
-    axes.set_axisbelow(True)
-
-
-def _token_ticks(axes: Axes, tokens: Sequence[str], **text: float) -> None:
-    axes.set_xticks(range(len(tokens)), _labels(tokens), rotation=45, ha="right", rotation_mode="anchor", **text)
-
-
-def _labels(tokens: Sequence[str]) -> list[str]:
-    """Tokens as tick labels: one line, no leading space, at most 16 characters."""
-    names = [repr(token)[1:-1].strip() or "␣" for token in tokens]  # a line break shows as \n
-    return [_plain(name if len(name) <= 16 else name[:15] + "…") for name in names]
-
-
-def _plain(text: str) -> str:
-    """Text as it is: a dollar sign opens no formula, and a letter that the font lacks is a box without a warning."""
-    font = font_manager.get_font(font_manager.findfont("DejaVu Sans"))
-    known = "".join(letter if font.get_char_index(ord(letter)) or letter == "\n" else "□" for letter in text)
-    return known.replace("$", r"\$")
 
 
 def _spread(heights: list[float], gap: float, top: float) -> list[float]:

@@ -8,7 +8,7 @@ import torch
 from matplotlib.figure import Figure
 
 from glassbox.errors import InputError
-from glassbox.figures import GROUND, INK, SHARE, SIGNED, _colour_bar, _figure, _labels, _token_ticks
+from glassbox.style import GROUND, INK, SHARE, SIGNED, colour_bar, sheet, tick_labels, token_ticks
 
 
 def layer_grid(
@@ -33,17 +33,17 @@ def layer_grid(
         raise InputError(f"values have the shape {tuple(values.shape)}; allowed: {allowed}")
     largest = float(values.abs().max()) or 1.0
     limits = {"cmap": SIGNED, "vmin": -largest, "vmax": largest} if signed else {"cmap": SHARE, "vmin": 0, "vmax": 1}
-    with _figure(title, 1.9 + 0.8 * len(names), 1.7 + 0.3 * len(layers)) as (figure, axes):
+    with sheet(title, 1.9 + 0.8 * len(names), 1.7 + 0.3 * len(layers)) as (figure, axes):
         image = axes.imshow(values.numpy(), aspect="auto", origin="lower", **limits)
         for row, line in enumerate(texts or ()):
-            for column, text in enumerate(_labels(line)):
+            for column, text in enumerate(tick_labels(line)):
                 red, green, blue, _ = image.to_rgba(float(values[row, column]))
                 dark = 0.3 * red + 0.6 * green + 0.1 * blue < 0.55
                 text = text if len(text) <= 10 else text[:9] + "…"
                 axes.text(column, row, text, ha="center", va="center", size=8, color=GROUND if dark else INK)
         axes.spines[:].set_visible(False)
-        _token_ticks(axes, names)
+        token_ticks(axes, names)
         axes.set_yticks(range(len(layers)), list(layers))
         axes.set(xlabel=columns, ylabel="layer")
-        _colour_bar(figure, image, axes, label)
+        colour_bar(figure, image, axes, label)
     return figure

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import glassbox as gb
-from glassbox import figures
+from glassbox import charts, figures, style
 from glassbox.attention import rollout, uniform_attention
 from glassbox.errors import InputError
 
@@ -49,6 +49,9 @@ def every_figure(attribution):
         "map": figures.attention_map(causal()[0], TOKENS, title="Finding"),
         "one panel": figures.attention_grid(causal(1), TOKENS, title="Finding"),
         "five panels": figures.attention_grid(causal(5), TOKENS, title="Finding"),
+        "every head": figures.attention_grid(causal(48), TOKENS, title="Finding"),
+        "bars": charts.bars(TOKENS, torch.linspace(-1, 1, 4), title="Finding", label="share", names_are="token"),
+        "curves": charts.curves([1, 5], {"a": [0.1, 0.3]}, title="Finding", label="share", over="steps"),
         "eight panels": figures.attention_grid(causal(8), TOKENS, title="Finding"),
         "lines": figures.layer_lines(torch.rand(6, 4), TOKENS, title="Finding", label="share"),
     }
@@ -75,7 +78,7 @@ def test_every_figure_has_title_and_axis_names_and_draws_without_a_warning(attri
         assert figure.get_suptitle() == "Finding", name
         assert all(axis_names(figure)), name
         assert drawn(figure).startswith(b"\x89PNG"), name
-        assert matplotlib.colors.to_hex(figure.get_facecolor()) == figures.GROUND, name
+        assert matplotlib.colors.to_hex(figure.get_facecolor()) == style.GROUND, name
     assert dict(matplotlib.rcParams) == before
     assert not plt.get_fignums()  # a figure that pyplot still held would show twice in a notebook
 
@@ -101,7 +104,7 @@ def test_colours_of_bars(attribution):
         return [matplotlib.colors.to_hex(bar.get_facecolor()) for bar in figure.axes[0].patches]
 
     figure = figures.token_bars(attribution, evidence=[True, False, False, True, False, False])
-    assert colours(figure) == [figures.BLUE if mark else figures.GREY for mark in (1, 0, 0, 1, 0, 0)]
+    assert colours(figure) == [style.BLUE if mark else style.GREY for mark in (1, 0, 0, 1, 0, 0)]
     assert [text.get_text() for text in figure.axes[0].get_legend().texts] == [
         "evidence",
         "other tokens",
@@ -109,7 +112,7 @@ def test_colours_of_bars(attribution):
     ]
     attribution.scores = torch.tensor([1.0, -1, 1, -1, 1, 0])
     assert colours(figures.token_bars(attribution)) == [
-        figures.BLUE if s >= 0 else figures.ORANGE for s in attribution.scores
+        style.BLUE if s >= 0 else style.ORANGE for s in attribution.scores
     ]
 
 
@@ -208,3 +211,20 @@ def test_a_strip_without_negative_scores_has_a_scale_from_zero(attribution):
     strip = figures.token_strip([attribution], title="x", label="layer")
     assert strip.axes[0].images[0].get_clim() == (0, 1)
     assert strip.axes[0].get_ylabel() == "layer"
+
+
+def test_bars_are_coloured_by_their_sign_and_stand_in_order():
+    figure = charts.bars(["up", "down"], torch.tensor([2.0, -1.0]), title="x", label="y", names_are="word")
+    painted = [matplotlib.colors.to_hex(bar.get_facecolor()) for bar in figure.axes[0].patches]
+    assert painted == [style.BLUE, style.ORANGE]
+    assert [tick.get_text() for tick in figure.axes[0].get_yticklabels()] == ["up", "down"]
+    with pytest.raises(InputError, match="one for each name"):
+        charts.bars(["a"], torch.zeros(2), title="x", label="y", names_are="word")
+
+
+def test_curves_are_at_most_eight_and_named():
+    figure = charts.curves([1, 2], {"a": [1.0, 2.0], "b": [0.0, 1.0]}, title="x", label="y", over="steps")
+    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["a", "b"]
+    assert figure.axes[0].lines[0].get_ydata() == pytest.approx([1.0, 2.0])
+    with pytest.raises(InputError, match="1 to 8"):
+        charts.curves([1], {str(n): [0.0] for n in range(9)}, title="x", label="y", over="steps")
