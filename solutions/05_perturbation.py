@@ -515,7 +515,7 @@ for word, one, shap, lime in zip(words, by_one, by_shapley, by_lime):
 nobody = torch.zeros(players, dtype=torch.bool)
 print(f"f(all) - f(none) = {f(~nobody) - f(nobody):.1f}, sum of the Shapley values {by_shapley.sum():.1f}, of leave-one-out {by_one.sum():.1f}")
 
-# %% alt="Three rows of coloured tokens on the prompt about the Eiffel Tower: leave-one-out, Shapley values and LIME, with different words in front."
+# %% alt="Three rows of coloured tokens on the prompt about the Eiffel Tower: leave-one-out, Shapley values and LIME, all with of in front, then Eiffel and city."
 def shown(text: str, scores: torch.Tensor, method: str) -> gb.Attribution:
     """Scores of your own, one for each word of the text, as glassbox shows them; the start token gets zero."""
     whole = torch.cat([torch.zeros(1), scores.float()])
@@ -524,7 +524,7 @@ def shown(text: str, scores: torch.Tensor, method: str) -> gb.Attribution:
 
 figures.token_strip(
     [shown(PROMPT, scores, name) for name, scores in (("leave one out", by_one), ("Shapley", by_shapley), ("LIME", by_lime))],
-    title="Three ways to ask about the same words",
+    title="All three put the grammar of the question before the landmark",
 )
 
 # %% [markdown] tags=["quotes"]
