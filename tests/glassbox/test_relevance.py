@@ -243,6 +243,10 @@ def test_zero_sums_absorb_what_comes_to_them():
     [relevance] = propagation.relevance(y.sum(), [x])
     assert y.tolist() == [[0, -1]]
     assert relevance[0].tolist() == pytest.approx([1, -2, 0])
+    with RelevancePass() as propagation:
+        y = F.gelu(layer(x))  # 0 again, and about -0.16
+    [relevance] = propagation.relevance(y.sum(), [x])
+    assert relevance[0].tolist() == pytest.approx([-y[0, 1].item(), 2 * y[0, 1].item(), 0])
 
 
 @pytest.mark.parametrize("kind", ["gelu_new", "gelu_fast", "quick_gelu", "gelu_accurate", "gelu_pytorch_tanh", "relu"])
