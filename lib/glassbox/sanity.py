@@ -55,7 +55,10 @@ class SanityCheck:
         from glassbox import charts
 
         title = title or f"{self.method} after shuffling the weights from the top down"
-        return charts.bars(self.stages, self.correlation.nanmean(dim=1), title=title, label="Spearman's ρ with before")
+        means = self.correlation.nanmean(dim=1)
+        return charts.bars(
+            self.stages, means, title=title, label="Spearman's ρ with before", names_are="shuffled down to"
+        )
 
     def __repr__(self) -> str:
         texts = self.correlation.shape[1]

@@ -72,7 +72,10 @@ def test_function_as_target(ask, logits):
 def test_position_counts_from_either_end(ask):
     assert torch.equal(ask(position=1).scores, ask(position=-4).scores)
     assert ask(position=-4).position == 1
-    assert ask(position=1).scores[2:].eq(0).all()  # later tokens can't matter in a causal model
+    a = ask(position=1)
+    # A draw, a window that reaches back, and a fit to a sample give something to later tokens, too.
+    if a.method not in ("random", "occlusion", "lime"):
+        assert a.scores[2:].abs().max() < 1e-9  # later tokens can't matter in a causal model
 
 
 @pytest.mark.parametrize("method", ["attention", "rollout"])
@@ -196,7 +199,7 @@ class TestModels:
         if method in ("attention", "rollout"):
             assert a.position == 0  # BERT's head reads [CLS], not the last token
         assert gb.explain(model, word_pieces, ids, method=method, position=1).position == 1
-        own = gb.explain(model, None, ids, method=method)
+        own = gb.explain(model, None, ids, method=method, **WITHOUT_A_TOKENIZER.get(method, {}))
         assert own.target == int(logits.argmax()) and own.target_token == model.config.id2label[own.target]
 
     def test_unknown_class(self, build, word_pieces, method):
