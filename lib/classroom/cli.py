@@ -97,7 +97,7 @@ def check(notebook: Path) -> None:
 @click.pass_obj
 def grade(root: Path, chapter: str, submissions: Path | None) -> None:
     """Mark what was handed in for a chapter, write feedback, and export the marks."""
-    from classroom.grade import grade
+    from classroom.grade.with_nbgrader import grade
 
     grade(root, chapter, submissions)
 

@@ -7,7 +7,7 @@ import nbformat
 import pytest
 from tests.chapters import COURSE
 
-from classroom.grade import grade
+from classroom.grade.with_nbgrader import grade
 from classroom.source import is_graded, is_solution, marks
 
 pytestmark = pytest.mark.timeout(1200)

@@ -13,7 +13,7 @@ from nbformat import NotebookNode
 from nbgrader.api import Gradebook
 
 from classroom.build import build_all, student
-from classroom.grade import Row, grade
+from classroom.grade.with_nbgrader import Row, grade
 from classroom.source import load
 
 pytestmark = pytest.mark.timeout(1200)  # a kernel for each submission
@@ -165,7 +165,7 @@ def test_the_published_chapter_is_untouched(graded, course):
 
 
 def test_the_students_notebook_is_the_one_that_nbgrader_makes(course, graded, tmp_path):
-    from classroom.grade import _nbgrader
+    from classroom.grade.with_nbgrader import _nbgrader
 
     root = tmp_path / "other"
     shutil.copytree(course / "solutions", root / "solutions")
@@ -214,11 +214,11 @@ def test_what_is_missing_is_said(course, graded, tmp_path):
 
 
 def test_marking_leaves_the_environment_as_it_was(monkeypatch):
-    from classroom import grade
+    from classroom.grade import with_nbgrader
 
     monkeypatch.delenv("PYTHONWARNINGS", raising=False)
     before = dict(os.environ)
-    with pytest.raises(KeyError), grade._environment():
+    with pytest.raises(KeyError), with_nbgrader._environment():
         assert os.environ["PYTHONWARNINGS"] == "ignore"
         raise KeyError
     assert dict(os.environ) == before
