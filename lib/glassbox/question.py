@@ -81,7 +81,7 @@ class Question:
             target = self._number("target", self.target, output, choices)
         foil = None if self.foil is None else self._number("foil", self.foil, output, choices)
         if foil == target:
-            raise InputError(f"target and foil are the same ({self._namer(output)(target)!r}); choose another foil")
+            raise InputError(f"target and foil are the same ({self.namer(output)(target)!r}); choose another foil")
         return replace(self, target=target, foil=foil)
 
     def values(self, output: ModelOutput, position: int | None = None) -> torch.Tensor:
@@ -117,7 +117,7 @@ class Question:
 
     def answer(self, method: str, scores: torch.Tensor, output: ModelOutput, **details: Any) -> Attribution:
         """The attribution that these scores make, with the names and the value of what was explained."""
-        question, name = self.settled(output), self._namer(output)
+        question, name = self.settled(output), self.namer(output)
         return Attribution(
             tokens=spell(self.tokenizer, self.ids[0].tolist()),
             scores=scores,
@@ -153,7 +153,7 @@ class Question:
             raise InputError(f"{role} {label!r} is no class of this model; allowed: {', '.join(map(repr, labels))}")
         return labels[label]
 
-    def _namer(self, output: ModelOutput) -> Callable[[int | Callable], str]:
+    def namer(self, output: ModelOutput) -> Callable[[int | Callable], str]:
         """How to say a target in words."""
         if callable(self.target):
             return lambda function: getattr(function, "__name__", repr(function))

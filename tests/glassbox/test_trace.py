@@ -16,7 +16,7 @@ from tests.glassbox.architectures import build
 from transformers import AttentionInterface, AttentionMaskInterface
 
 import glassbox as gb
-from glassbox import attention_function, infidelity, sanity, text, trace, tuned_lens
+from glassbox import attention_function, infidelity, narration, sanity, text, trace, tuned_lens
 from glassbox.benchmark import measure
 from glassbox.faithfulness import question_of
 
@@ -67,6 +67,7 @@ USES = {
     ),
     "benchmark": lambda model, tokenizer: gb.benchmark(model, tokenizer, sentences(), ["rollout"], progress=False),
     "compare": lambda model, tokenizer: gb.compare(model, tokenizer, IDS, ["rollout", "gradient", "leave_one_out"]),
+    "counterfactual": lambda model, tokenizer: gb.counterfactual(model, tokenizer, IDS, choices=2, most=1),
     "encode": lambda model, tokenizer: text.encode(model, tokenizer, "The Tower"),
     "explain": lambda model, tokenizer: explained(model, tokenizer),
     "faithfulness": lambda model, tokenizer: gb.faithfulness(model, tokenizer, explained(model, tokenizer)),
@@ -74,9 +75,11 @@ USES = {
     "infidelity": lambda model, tokenizer: infidelity.infidelity(
         model, tokenizer, explained(model, tokenizer), samples=5
     ),
+    "local": lambda model, tokenizer: narration.local(model, tokenizer),
     "logit_attribution": lambda model, tokenizer: gb.logit_attribution(model, tokenizer, IDS),
     "logit_lens": lambda model, tokenizer: gb.logit_lens(model, tokenizer, IDS),
     "measure": lambda model, tokenizer: measure(model, tokenizer, sentences(), ["lrp"], progress=False),
+    "model_card": lambda model, tokenizer: gb.model_card(model, purpose="a test"),
     "patchscope": lambda model, tokenizer: gb.patchscope(model, tokenizer, IDS, OTHER, layer=1, new_tokens=2),
     "project": lambda model, tokenizer: gb.project(model, tokenizer, IDS, vector(model)),
     "question_of": lambda model, tokenizer: question_of(model, tokenizer, explained(model, tokenizer)),
