@@ -1,6 +1,7 @@
 """What came of one submission: scores, messages and outputs as plain data, in a file that is whole or not there.
 
-A result is made from what untrusted code returned, so every bound is checked when it is made, written and read: no score above its cell's points, nothing that is not a finite number, no text without an end.
+A result is made from what untrusted code returned, so every bound is checked when it is made, written and read: no
+score above the points of its cell, nothing that is not a finite number, no text without an end.
 """
 
 import json
