@@ -19,12 +19,13 @@ def layer_grid(
     title: str,
     label: str,
     columns: str,
+    rows: str = "layer",
     texts: Sequence[Sequence[str]] | None = None,
     signed: bool = False,
 ) -> Figure:
     """One value for each layer and column as colour, and a text in each cell.
 
-    values:  (layer, column), 0 to 1 or, if signed, of any size; names: of the columns; columns: what they are.
+    values:  (layer, column), 0 to 1 or, if signed, of any size; names: of the columns; columns, rows: what these are.
     texts:   a row for each layer, a text for each column; None leaves the cells empty.
     """
     values = torch.as_tensor(values).detach().float().cpu()
@@ -44,6 +45,6 @@ def layer_grid(
         axes.spines[:].set_visible(False)
         token_ticks(axes, names)
         axes.set_yticks(range(len(layers)), list(layers))
-        axes.set(xlabel=columns, ylabel="layer")
+        axes.set(xlabel=columns, ylabel=rows)
         colour_bar(figure, image, axes, label)
     return figure
