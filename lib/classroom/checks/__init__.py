@@ -5,11 +5,9 @@ A check calls a function with plain data and looks at nothing but the value that
 traceback. Nothing is written to stderr: nbgrader gives no marks to a cell that writes there.
 """
 
+import builtins
 import contextlib
-import copy
-import os
 import sys
-import traceback
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -17,7 +15,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from classroom.checks._tables import capital, difference, distance, index, side_by_side
+from classroom.calling import Failure, copied, unchanged
+from classroom.checks._tables import capital, difference, distance, index, numbers_are_shown, side_by_side
 
 RED, GREEN, PLAIN = "\x1b[1;31m", "\x1b[1;32m", "\x1b[0m"
 
@@ -29,6 +28,14 @@ class Mistake(AssertionError):
         """IPython shows these lines in place of the traceback."""
         first, *rest = str(self).splitlines() or [""]
         return [f"{RED}✗ {first}{PLAIN}", *rest]
+
+
+class Raised(Exception):
+    """What the student's function raised where it runs apart from the check, in a sandbox."""
+
+    def __init__(self, failure: Failure):
+        self.failure = failure
+        super().__init__(failure.words)
 
 
 def passed(what: str) -> None:
@@ -55,17 +62,18 @@ def call(student: Callable, *args: Any, **kwargs: Any) -> Any:
         raise Mistake("This exercise is not written yet.")
     if not callable(student):
         raise Mistake(f"The check needs your function, and found {_describe(student)} in its place.")
-    own_args, own_kwargs = _copy(args), _copy(kwargs)
+    own_args, own_kwargs = copied(args), copied(kwargs)
     try:
         with quiet():
             value = student(*own_args, **own_kwargs)
     except Mistake:
         raise
     except (Exception, SystemExit) as error:
-        raise Mistake(_explain(error, name, (*args, *kwargs.values()))) from None
+        failure = error.failure if isinstance(error, Raised) else Failure.of(error)
+        raise Mistake(_explain(failure, name, (*args, *kwargs.values()))) from None
     if value is None:
         raise Mistake(f"{name} returned nothing (None). Does its last line begin with `return`?")
-    if not _unchanged((args, kwargs), (own_args, own_kwargs)):
+    if getattr(student, "changed_its_arguments", False) or not unchanged((args, kwargs), (own_args, own_kwargs)):
         raise Mistake(
             f"{name} changed the data that it was given. Work on a copy: `x = x.clone()`, or `x = x + y` instead of "
             "`x += y`."
@@ -168,55 +176,31 @@ def _short(text: str, longest: int) -> str:
     return text if len(text) <= longest else f"{text[: longest - 3]}..."
 
 
-def _copy(value: Any) -> Any:
-    """Copies of data. Models and tokenizers are handed over as they are."""
-    if isinstance(value, torch.Tensor):
-        return value.detach().clone().requires_grad_(value.requires_grad)
-    if isinstance(value, dict):
-        return {key: _copy(item) for key, item in value.items()}
-    if type(value) in (list, tuple):
-        return type(value)(_copy(item) for item in value)
-    return copy.deepcopy(value) if isinstance(value, np.ndarray | set) else value
-
-
-def _unchanged(before: Any, after: Any) -> bool:
-    if isinstance(before, torch.Tensor):
-        same_form = before.shape == after.shape and before.dtype == after.dtype
-        return same_form and torch.allclose(before, after, rtol=0, atol=0, equal_nan=True)
-    if isinstance(before, np.ndarray):
-        return before.shape == after.shape and np.array_equal(before, after, equal_nan=before.dtype.kind in "fc")
-    if isinstance(before, dict):
-        return before.keys() == after.keys() and all(_unchanged(before[key], after[key]) for key in before)
-    if type(before) in (list, tuple):
-        return len(before) == len(after) and all(map(_unchanged, before, after))
-    return not isinstance(before, set) or before == after
-
-
 def _describe(value: Any) -> str:
     if isinstance(value, torch.Tensor | np.ndarray):
         return f"{'a tensor' if isinstance(value, torch.Tensor) else 'an array'} of shape {tuple(value.shape)}"
     if isinstance(value, list | tuple) and value and isinstance(value[0], torch.Tensor | np.ndarray):
         return f"a {type(value).__name__} of {len(value)}, the first {_describe(value[0])}"
-    if isinstance(value, bool | int | float | str | list | tuple | dict | None):
+    if isinstance(value, bool | int | float | str | list | tuple | dict | None) and numbers_are_shown():
         return _short(repr(value), 60)
     return f"a {type(value).__name__}"
 
 
-def _explain(error: BaseException, name: str, args: tuple) -> str:
+def _explain(failure: Failure, name: str, args: tuple) -> str:
     """What happened inside the student's function, and on which of its lines."""
-    frames = traceback.extract_tb(error.__traceback__)[1:]
-    given = f"\n  called with: {'; '.join(map(_describe, args))}" if args else ""
-    if isinstance(error, NotImplementedError) and not str(error):
-        inner = frames[-1].name if frames else name
+    if failure.unwritten:
+        inner = failure.inner or name
         what = f"{name} is" if inner in (name, "<lambda>") else f"{name} calls {inner}, which is"
         return f"{what} not written yet: replace `raise NotImplementedError()` with your code."
-    if not frames:
-        return f"{name} can't be called as the exercise asks: {error}.{given}"
-    home = os.path.dirname(frames[0].filename)
-    last = [frame for frame in frames if os.path.dirname(frame.filename) == home][-1]
-    line = f"\n  on line {last.lineno}: {_short(last.line, 100)}" if last.line else ""
-    words = _short((str(error).splitlines() or [""])[0], 200)
-    return f"{name} stopped with {type(error).__name__}{': ' if words else ''}{words}{line}{given}"
+    line = f"\n  on line {failure.line}: {_short(failure.code, 100)}" if failure.code else ""
+    if not numbers_are_shown():  # an error's words may hold what the function was given
+        kind = failure.kind if hasattr(builtins, failure.kind) else "an error"
+        return f"{name} stopped with {kind}{line}" if failure.inner else f"{name} can't be called as the exercise asks."
+    given = f"\n  called with: {'; '.join(map(_describe, args))}" if args else ""
+    if not failure.inner:
+        return f"{name} can't be called as the exercise asks: {failure.words}.{given}"
+    words = _short((failure.words.splitlines() or [""])[0], 200)
+    return f"{name} stopped with {failure.kind}{': ' if words else ''}{words}{line}{given}"
 
 
 def _numbers(value: Any, name: str) -> torch.Tensor:
@@ -263,4 +247,6 @@ def _judge_text(value: Any, right: Any, mistakes: Mapping[str, Any], name: str) 
     for message, wrong in mistakes.items():
         if plain(value) == plain(wrong):
             raise Mistake(message)
+    if not numbers_are_shown():
+        raise Mistake(f"{capital(name)} is wrong.")
     raise Mistake(f"{capital(name)} is {_describe(value)}. It should be {_describe(right)}.")

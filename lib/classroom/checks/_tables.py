@@ -1,11 +1,31 @@
 """Numbers as a student is shown them: where two tables differ, and both beside each other if they are small."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import numpy as np
 import torch
 
 LARGEST = 6  # rows and columns of a table that is shown
+
+
+_SHOWN = ContextVar("numbers are shown", default=True)
+
+
+def numbers_are_shown() -> bool:
+    """False while a hidden test runs: what it was tried on, and what is right there, is not for the student's eyes."""
+    return _SHOWN.get()
+
+
+@contextmanager
+def without_numbers() -> Iterator[None]:
+    """Messages name mistakes, and keep the numbers that were tried to themselves."""
+    token = _SHOWN.set(False)
+    try:
+        yield
+    finally:
+        _SHOWN.reset(token)
 
 
 def capital(text: str) -> str:
@@ -36,6 +56,8 @@ def difference(expected: torch.Tensor, received: torch.Tensor, tolerance: float,
     off = apart(received, expected)
     worst = _largest(off)
     found, right = _digits(received[worst], expected[worst]), _digits(expected[worst], received[worst])
+    if not numbers_are_shown():
+        return f"{capital(name)} is wrong."
     if expected.dim() == 0:
         return f"{capital(name)} is {found}. It should be {right}."
     wrong = f"{int((off > tolerance).sum())} of {off.numel()} entries"
@@ -47,6 +69,8 @@ def side_by_side(expected: torch.Tensor, received: torch.Tensor) -> str:
     """Both tables, or of both the matrix with the largest difference; nothing if they are large."""
     if expected.shape != received.shape:
         return f"\n  expected shape {tuple(expected.shape)}, received {tuple(received.shape)}"
+    if not numbers_are_shown():
+        return ""
     where = ""
     if expected.dim() > 2:
         matrix = _largest(apart(received, expected))[:-2]
