@@ -19,6 +19,7 @@ import glassbox as gb
 from glassbox import attention_function, infidelity, narration, sanity, text, trace, tuned_lens
 from glassbox.benchmark import measure
 from glassbox.faithfulness import question_of
+from glassbox.views import heads, parts, sweep, writing
 
 IDS = torch.tensor([[5, 9, 120, 7, 33, 41]])
 OTHER = torch.tensor([[17, 3, 99, 204, 8, 61]])
@@ -58,10 +59,14 @@ def inside(context, model):
         model(IDS)
 
 
+PUSHES = dict(strengths=[-1, 2], new_tokens=2)
+
 # Everything public that takes a model. A test sees to it that nothing is missing.
 USES = {
     "ablate": lambda model, tokenizer: inside(gb.ablate(model, vector(model)), model),
     "anatomy": lambda model, tokenizer: gb.anatomy(model),
+    "architecture": lambda model, tokenizer: gb.views.architecture(model),
+    "attention": lambda model, tokenizer: gb.views.attention(model, tokenizer, IDS),
     "attention_by": lambda model, tokenizer: inside(
         attention_function.attention_by(model, attention_function.plain_attention), model
     ),
@@ -72,6 +77,8 @@ USES = {
     "explain": lambda model, tokenizer: explained(model, tokenizer),
     "faithfulness": lambda model, tokenizer: gb.faithfulness(model, tokenizer, explained(model, tokenizer)),
     "fingerprint": lambda model, tokenizer: tuned_lens.fingerprint(model),
+    "generation": lambda model, tokenizer: gb.views.generation(model, tokenizer, IDS, new_tokens=2),
+    "heads_of": lambda model, tokenizer: heads.heads_of(model, tokenizer, IDS),
     "infidelity": lambda model, tokenizer: infidelity.infidelity(
         model, tokenizer, explained(model, tokenizer), samples=5
     ),
@@ -80,6 +87,7 @@ USES = {
     "logit_lens": lambda model, tokenizer: gb.logit_lens(model, tokenizer, IDS),
     "measure": lambda model, tokenizer: measure(model, tokenizer, sentences(), ["lrp"], progress=False),
     "model_card": lambda model, tokenizer: gb.model_card(model, purpose="a test"),
+    "parts_of": lambda model, tokenizer: parts.parts_of(model),
     "patchscope": lambda model, tokenizer: gb.patchscope(model, tokenizer, IDS, OTHER, layer=1, new_tokens=2),
     "project": lambda model, tokenizer: gb.project(model, tokenizer, IDS, vector(model)),
     "question_of": lambda model, tokenizer: question_of(model, tokenizer, explained(model, tokenizer)),
@@ -89,14 +97,17 @@ USES = {
     "stages": lambda model, tokenizer: sanity.stages(model),
     "steer": lambda model, tokenizer: inside(gb.steer(model, vector(model), positions=[0, -1]), model),
     "steering_vector": lambda model, tokenizer: vector(model),
+    "steering": lambda model, tokenizer: gb.views.steering(model, tokenizer, IDS, vector(model), **PUSHES),
+    "sweep": lambda model, tokenizer: sweep.sweep(model, tokenizer, IDS, vector(model), **PUSHES),
     "train": lambda model, tokenizer: tuned_lens.train(model, tokenizer, [IDS, OTHER], steps=2, batch_size=2),
     "undisturbed": lambda model, tokenizer: inside(trace.undisturbed(model), model),
+    "write": lambda model, tokenizer: writing.write(model, tokenizer, IDS, new_tokens=2),
 }
 ASKED = [(name, method) for name in MODELS for method in gb.METHODS]
 
 
 def test_no_public_function_that_takes_a_model_is_forgotten():
-    modules = [importlib.import_module(f"glassbox.{found.name}") for found in pkgutil.iter_modules(gb.__path__)]
+    modules = [importlib.import_module(found.name) for found in pkgutil.walk_packages(gb.__path__, "glassbox.")]
     takers = {
         name
         for module in modules

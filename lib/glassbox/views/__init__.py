@@ -4,8 +4,8 @@
 >>> model, tokenizer = gb.load("smallworld")
 >>> gb.views.attention(model, tokenizer, "The Eiffel Tower is located in the city of")
 
-Each function returns a `View`: the last line of a notebook's cell shows it, `view.plot()` gives the static figure of the
-same data, and `print(view)` its numbers. A view is inline SVG and plain JavaScript that fetches nothing.
+Each function returns a `View`: the last line of a notebook's cell shows it, `view.plot()` gives the static figure of
+the same data, and `print(view)` its numbers. A view is inline SVG and plain JavaScript that fetches nothing.
 
 What a view can't tell you: more than the numbers behind it. A head that looks at a word has not used it for that, and a
 colour that is strong beside weak ones may be weak beside the model's logits.

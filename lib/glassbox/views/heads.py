@@ -68,13 +68,14 @@ def heads_of(
                 question.run()
         else:
             run_by_layers(question, lambda seen: weights.append(checked_weights(seen, len(weights))[0]))
-    chosen = [checked_index("layer", number, len(weights)) for number in (range(len(weights)) if layers is None else layers)]
+    depth = len(weights)
+    chosen = [checked_index("layer", number, depth) for number in (range(depth) if layers is None else layers)]
     if not chosen:
         raise InputError("no layer is asked for; allowed: a list of layers, or None for all")
     return Heads(
         spell(question.tokenizer, question.ids[0].tolist()),
         chosen,
-        len(weights),
+        depth,
         torch.stack([weights[number] for number in chosen]).float().cpu(),
         torch.stack([norms[number] for number in chosen]).float().cpu() if norms else None,
     )
@@ -93,7 +94,7 @@ def attention(
     """All heads at a glance, one of them as lines and as a matrix, by weight or by weight times value norm.
 
     layers:       which layers to take in; None takes all.
-    layer, head:  the head that is shown first, and whose matrix stands in the table; default: the first of the last layer.
+    layer, head:  the head that is shown first, and whose matrix stands in the table; by default of the last layer.
 
     Raises InputError for layers and heads that are not there, and for more weights than a page should carry.
     """
@@ -129,15 +130,15 @@ def attention(
         steps = (255 * read.norms / (read.norms.max() or 1.0)).round().int()
         data["norms"] = base64.b64encode(bytes(steps.flatten().tolist())).decode()
     names = [name(token, 12) for token in read.tokens]
+    places = [f"{place} {each}" for place, each in enumerate(names)]
     matrix = [
-        [f"{query} {names[query]}", *(f"{float(weights[row, head, query, key]):.2f}" if seen[query, key] else "" for key in range(seq))]
-        for query in range(seq)
+        [places[query], *(f"{share:.2f}" if there else "" for share, there in zip(shares, may, strict=True))]
+        for query, (shares, may) in enumerate(zip(weights[row, head].tolist(), seen.tolist(), strict=True))
     ]
-    last = weights[:, :, -1]  # (layer, head, key)
-    glance = [
-        [f"layer {number}", *(f"{names[place]} {share:.2f}" for share, place in _best(last[place_of]))]
-        for place_of, number in enumerate(read.layers)
-    ]
+    glance = []
+    for number, rows in zip(read.layers, weights[:, :, -1], strict=True):  # (head, key)
+        best = zip(*(each.tolist() for each in rows.max(dim=-1)), strict=True)
+        glance.append([f"layer {number}", *(f"{names[place]} {share:.2f}" for share, place in best)])
     return View(
         "attention",
         title or "Where each head looks",
@@ -145,11 +146,11 @@ def attention(
         [
             Table(
                 f"Layer {read.layers[row]}, head {head}: what each token (row) gives to each token (column)",
-                ["token", *(f"{place} {each}" for place, each in enumerate(names))],
+                ["token", *places],
                 matrix,
             ),
             Table(
-                f"What the last token, {label(read.tokens[-1])!r}, looks at most, by layer and head",
+                f"What the last token, {read.tokens[-1]!r}, looks at most, by layer and head",
                 ["layer", *(f"head {number}" for number in range(heads))],
                 glance,
             ),
@@ -158,16 +159,11 @@ def attention(
     )
 
 
-def _best(rows: torch.Tensor) -> list[tuple[float, int]]:
-    """The largest weight of each head and where it lies, from (head, key)."""
-    values, places = rows.max(dim=-1)
-    return list(zip(values.tolist(), places.tolist(), strict=True))
-
-
 def _figure(read, title):
     from glassbox import figures  # matplotlib loads when something is drawn, not before
 
-    names = [f"layer {layer} head {head}" for layer in read.layers for head in range(read.weights.shape[1])]
-    many = len(names) > 16
-    names = [each.replace("layer ", "").replace(" head ", ".") for each in names] if many else names
+    heads = range(read.weights.shape[1])
+    many = len(read.layers) * len(heads) > 16  # then a panel has no room for more
+    form = "{}.{}" if many else "layer {} head {}"
+    names = [form.format(layer, head) for layer in read.layers for head in heads]
     return figures.attention_grid(read.weights.flatten(0, 1), read.tokens, title=title, names=names)

@@ -22,6 +22,7 @@ from glassbox.views.view import Table, View
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+COLUMNS = ["part", "kind", "output", "parameters", "counted above"]
 TRY = 7  # tokens that the model is run on, to see the shapes
 
 
@@ -32,6 +33,7 @@ class Part:
     name:       its own name, and path: the whole way to it; of several, the first's and "first–last".
     kind:       its class.                 times: how many are alike.
     shape:      of its output, in words, such as "batch, seq, 192"; "" where none was seen.
+    takes:      the same of its input; "numbers" for token ids and positions.
     own:        its own parameters, by name: (shape, whether it stands elsewhere already).
     count:      how many parameters it holds with its parts, those of all alike together, each counted once.
     shared:     how many more it holds that were counted at an earlier part.
@@ -44,6 +46,7 @@ class Part:
     path: str
     kind: str
     shape: str
+    takes: str
     own: dict[str, tuple[tuple[int, ...], bool]]
     count: int
     shared: int
@@ -85,7 +88,7 @@ def parts_of(model: PreTrainedModel) -> Part:
             name,
             path,
             type(module).__name__,
-            seen.get(module, ""),
+            *seen.get(module, ("", ""))[::-1],
             own,
             count + sum(part.count for part in parts),
             shared + sum(part.shared for part in parts),
@@ -110,35 +113,40 @@ def architecture(model: PreTrainedModel, *, title: str | None = None) -> View:
         "architecture",
         title or f"{whole.name}: {whole.count:,} parameters, from the tokens to the prediction",
         {"name": whole.name, "count": whole.count, "shape": whole.shape, "boxes": [_data(box) for box in boxes]},
-        [Table("Parts in the order in which they work", ["part", "kind", "output", "parameters", "counted above"], rows)],
+        [Table("Parts in the order in which they work", COLUMNS, rows)],
         lambda title: _figure(boxes, title),
     )
 
 
-def _watched(model: PreTrainedModel) -> dict[nn.Module, str]:
-    """Each module that ran, in the order in which they began to, with the shape of its output in words."""
+def _watched(model: PreTrainedModel) -> dict[nn.Module, tuple[str, str]]:
+    """Each module that ran, in the order in which they began to, with the shapes of its input and output in words."""
     longest = getattr(model.config, "max_position_embeddings", None) or TRY
     length = min(TRY, longest)
     question = Question.ask(model, None, torch.zeros(1, length, dtype=torch.int64), None, None, -1, "logit")
-    began: dict[nn.Module, str] = {}
+    seen: dict[nn.Module, tuple[str, str]] = {}
 
-    def begin(module: nn.Module, inputs: tuple) -> None:
-        began.setdefault(module, "")
+    def words(*several: Any) -> str:
+        """The shape of the first tensor among these."""
+        tensor = next((each for each in several if isinstance(each, torch.Tensor)), None)
+        if tensor is None or not tensor.is_floating_point():
+            return "" if tensor is None else "numbers"
+        sizes = [str(size) if size != length or place > 2 else "seq" for place, size in enumerate(tensor.shape)]
+        return ", ".join(["batch", *sizes[1:]])
+
+    def begin(module: nn.Module, inputs: tuple, named: dict[str, Any]) -> None:
+        seen.setdefault(module, (words(*inputs, *named.values()), ""))
 
     def end(module: nn.Module, inputs: tuple, output: Any) -> None:
         # transformers' outputs are dictionaries.
         given = output.values() if isinstance(output, Mapping) else output if isinstance(output, tuple) else [output]
-        tensor = next((each for each in given if isinstance(each, torch.Tensor)), None)
-        if tensor is not None:
-            sizes = [str(size) if size != length or place > 2 else "seq" for place, size in enumerate(tensor.shape)]
-            began[module] = ", ".join(["batch", *sizes[1:]])
+        seen[module] = seen[module][0], words(*given)
 
     with undisturbed(model), torch.no_grad():
         for module in model.modules():
-            module.register_forward_pre_hook(begin)
+            module.register_forward_pre_hook(begin, with_kwargs=True)
             module.register_forward_hook(end)
         question.run()
-    return began
+    return seen
 
 
 def _first(module: nn.Module, order: dict[nn.Module, int]) -> int:
@@ -147,7 +155,7 @@ def _first(module: nn.Module, order: dict[nn.Module, int]) -> int:
 
 
 def _children(module: nn.Module, path: str) -> list[tuple[str, str, nn.Module]]:
-    """A module's parts by name; a list's own parts instead of the list. Dropout is left out: it only works in training."""
+    """A module's parts by name; a list's own parts instead of the list. Dropout works in training only: left out."""
     found = []
     for name, child in module.named_children():
         here = f"{path}.{name}" if path else name
@@ -190,7 +198,7 @@ def _range(first: str, last: str) -> str:
 def _form(part: Part) -> tuple:
     """All that has to be the same for two parts to be alike."""
     inner = tuple((each.name, each.times, _form(each)) for each in part.parts)
-    return part.kind, part.shape, tuple(part.own.items()), part.count, part.stream, part.used, inner
+    return part.kind, part.shape, part.takes, tuple(part.own.items()), part.count, part.stream, part.used, inner
 
 
 def _boxes(whole: Part) -> list[Part]:
@@ -214,6 +222,8 @@ def _counts(part: Part) -> tuple[str, str]:
 
 def _data(part: Part) -> dict:
     data = {"name": part.name, "path": part.path, "kind": part.kind, "shape": part.shape, "count": part.count}
+    if part.takes:
+        data["takes"] = part.takes
     if part.times > 1:
         data["times"] = part.times
     if part.shared:

@@ -51,11 +51,12 @@ def token_strip(
         [label(token) + (" (evidence)" if mark else ""), *(f"{float(each.scores[place]):.3f}" for each in several)]
         for place, (token, mark) in enumerate(zip(tokens, marks, strict=True))
     ]
+    asked = dict.fromkeys(each.heading.removeprefix(f"{each.method}: ") for each in several)  # mostly one question
     return View(
         "token_strip",
         title or (several[0].heading if len(several) == 1 else "What each method says of each token"),
         data,
-        [Table("; ".join(data["headings"]), ["token", *names], rows)],
+        [Table(f"Scores of the tokens: {'; '.join(asked)}", ["token", *names], rows)],
         lambda title: _figure(several, names, evidence, title),
     )
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from glassbox.errors import InputError
+from glassbox.errors import InputError, checked_index
 from glassbox.question import Question
 from glassbox.steering import SteeringVector, steer
 from glassbox.text import single_token, spell
@@ -54,12 +54,16 @@ def sweep(
     strengths:      see `glassbox.steer`, as for unit and layer.
     watch:          words (tokens or their ids) whose probability after the prompt is noted.
 
-    Raises InputError for no strengths and for what `glassbox.steer` refuses, ModelError for a model that does not write.
+    Raises InputError for no strengths and for what `glassbox.steer` refuses, ModelError for a model that can't write.
     """
     if not len(strengths):
         raise InputError("no strength is asked for; allowed: a list of numbers")
     question = Question.ask(model, tokenizer, text, None, None, -1, "logit")
-    watched = [single_token(tokenizer, word, "word") if isinstance(word, str) else word for word in watch]
+    vocabulary = model.get_input_embeddings().num_embeddings
+    watched = [
+        single_token(tokenizer, word, "word") if isinstance(word, str) else checked_index("word", word, vocabulary)
+        for word in watch
+    ]
     length = question.ids.shape[1]
     pushes = []
     for strength in strengths:
@@ -87,7 +91,7 @@ def steering(
     layer: int | None = None,
     title: str | None = None,
 ) -> View:
-    """A slider for the strength, with the text that the model writes and its perplexity at each. Options: see `sweep`."""
+    """A slider for the strength, with what the model writes at each and its perplexity. The options are `sweep`'s."""
     strengths = sorted(set(strengths))
     told = dict(strengths=strengths, new_tokens=new_tokens, watch=watch, unit=unit, layer=layer)
     pushes = sweep(model, tokenizer, text, v, **told)
@@ -117,13 +121,12 @@ def steering(
         ]
         for push in pushes
     ]
-    asked = label("".join(prompt))
-    columns = ["strength", "what the model adds", "perplexity", *(f"probability of {label(word)!r}" for word in words)]
+    columns = ["strength", "what the model adds", "perplexity", *(f"probability of {word!r}" for word in words)]
     return View(
         "steering",
         title or "What the model writes when it is pushed",
         data,
-        [Table(f"After {asked!r}, pushed by so many times the {unit}", columns, rows)],
+        [Table(f"After {''.join(prompt)!r}, pushed by so many times the {unit}", columns, rows)],
         lambda title: _figure(pushes, words, unit, title),
     )
 

@@ -3,8 +3,8 @@
 The piece holds the tables first, then the data as JSON, then a function that draws the view in the tables' place. Where
 no script runs (an untrusted notebook, a printout, a page with scripts off) the tables stay. Nothing is fetched.
 
-Tokens and names are data: in the tables they are escaped, in the JSON no `<` stands as itself, and the script makes text
-of them and never markup. The id is a hash of all that is shown, so the same view is the same bytes each time.
+Tokens and names are data: in the tables they are escaped, in the JSON no `<` stands as itself, and the script makes
+text of them and never markup. The id is a hash of all that is shown, so the same view is the same bytes each time.
 """
 
 from __future__ import annotations
@@ -41,9 +41,10 @@ class Table:
             f"<tr><th scope=row>{escape(row[0])}" + "".join(f"<td>{escape(cell)}" for cell in row[1:])
             for row in self.rows
         )
+        caption = escape(self.caption)
         return (
-            f"<div class=gb-scroll tabindex=0 role=group data-lm-suppress-shortcuts aria-label={_quoted(self.caption)}>"
-            f"<table class=gb-table><caption>{escape(self.caption)}</caption><thead><tr>{head}<tbody>{body}</table></div>"
+            f'<div class=gb-scroll tabindex=0 role=group data-lm-suppress-shortcuts aria-label="{caption}">'
+            f"<table class=gb-table><caption>{caption}</caption><thead><tr>{head}<tbody>{body}</table></div>"
         )
 
     def __str__(self) -> str:
@@ -129,16 +130,16 @@ def bytes_of(shares: torch.Tensor) -> tuple[str, torch.Tensor]:
 @cache
 def _assets(kind: str) -> tuple[str, str]:
     """The style, and of the script what all views share and what this kind needs; comments and indents left out."""
-    folder = files("glassbox") / "views"
-    style = re.sub(r"/\*.*?\*/", "", (folder / "views.css").read_text(encoding="utf-8"), flags=re.S)
-    script = (folder / "views.js").read_text(encoding="utf-8")
-    parts = dict(re.findall(r"^// == (\w+) ==\n(.*?)(?=^// == |\Z)", script, re.M | re.S))
-    lines = [line.strip() for line in (parts["shared"] + parts[kind]).splitlines()]
+    style = re.sub(r"/\*.*?\*/", "", _parts("views.css", kind), flags=re.S)
+    lines = [line.strip() for line in _parts("views.js", kind).splitlines()]
     return (
         re.sub(r"\s*([{};:,])\s+", r"\1", re.sub(r"\s+", " ", style)).strip(),
         "\n".join(line for line in lines if line and not line.startswith("//")),
     )
 
 
-def _quoted(text: str) -> str:
-    return f'"{escape(text)}"'
+def _parts(file: str, kind: str) -> str:
+    """Of a file in parts, each headed by the names of the views that it is for, what this kind needs."""
+    text = (files("glassbox") / "views" / file).read_text(encoding="utf-8")
+    parts = re.findall(r"^(?://|/\*) == ([\w ]+) ==[^\n]*\n(.*?)(?=^(?://|/\*) == |\Z)", text, re.M | re.S)
+    return "".join(part for names, part in parts if {"shared", kind} & set(names.split()))

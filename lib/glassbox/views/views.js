@@ -105,8 +105,13 @@ function wash(colour, share) {
 }
 
 function gauge(share, mark) {
-  return make("span", { class: "gb-gauge" }, make("i", { style: `width:${(100 * share).toFixed(2)}%` }),
+  return make("span", { class: "gb-gauge" }, share > 0 ? make("i", { style: `width:${(100 * share).toFixed(2)}%` }) : null,
     mark == null ? null : make("b", { style: `left:calc(${(100 * mark).toFixed(2)}% - 1px)` }));
+}
+
+// A drawing shrinks to the room it has, but not below what can be read; then its box scrolls.
+function fit(wide, high) {
+  return { width: "100%", viewBox: `0 0 ${wide} ${high}`, style: `max-width:${wide}px;min-width:${Math.round(0.78 * wide)}px` };
 }
 
 // Draw the view in the tables' place; the tables go into a box that opens. If anything fails, they stay.
@@ -127,6 +132,7 @@ function start(id, draw) {
     const box = make("details", null, make("summary", null, "The numbers as a table"));
     tables[0].before(body, say, box);
     box.append(...tables);
+    for (const grid of body.querySelectorAll(".gb-grid")) grid.parentElement.scrollLeft = grid.offsetWidth;
   }
 }
 
@@ -150,11 +156,11 @@ function draw(root, data, body, say) {
   function paint() {
     const all = scores(), most = largest(), both = all.some((score) => score < 0);
     pieces.forEach((piece, number) => {
-      const share = all[number] / most, size = Math.abs(share) * 10;
+      const share = all[number] / most, base = both ? 10 : 19, size = share ? Math.max(1.6, Math.abs(share) * base) : 0;
       piece.firstChild.style.background = wash(share < 0 ? "against" : "for", Math.abs(share) ** 2);
       fill(piece.lastChild,
-        make("rect", { x: 0, width: 10, y: share < 0 ? 10 : 10 - size, height: size, style: `fill:var(--gb-${share < 0 ? "less" : "mark"})` }),
-        make("rect", { x: 0, width: 10, y: 9.5, height: 1, style: "fill:var(--gb-line)" }));
+        make("rect", { x: 0, width: 10, y: share < 0 ? base : base - size, height: size, style: `fill:var(--gb-${share < 0 ? "less" : "mark"})` }),
+        make("rect", { x: 0, width: 10, y: base, height: 1, style: "fill:var(--gb-line)" }));
       piece.setAttribute("aria-label", `${short(data.units[unit].pieces[number], 40)} ${signed(all[number])}`);
     });
     heading.textContent = data.headings[method];
@@ -205,14 +211,14 @@ function draw(root, data, body, say) {
     const does = normed ? "brings" : "gives";
     const where = `${name(layer, head)[0].toUpperCase()}${name(layer, head).slice(1)}`;
     if (key != null) return say(`${where}: ${quoted(data.tokens[query])} ${normed ? "is brought" : "gives"} ${value(layer, head, query, key).toFixed(2)} ${normed ? "from" : "to"} ${quoted(data.tokens[key])}.`);
-    const order = [...Array(keys(query)).keys()].sort((a, b) => value(layer, head, query, b) - value(layer, head, query, a)).slice(0, 3);
+    const order = [...Array(keys(query)).keys()].sort((a, b) => value(layer, head, query, b) - value(layer, head, query, a)).slice(0, 3).filter((k, place) => !place || value(layer, head, query, k) >= 0.005);
     const list = order.map((k) => `${quoted(data.tokens[k])} ${value(layer, head, query, k).toFixed(2)}`).join(", ");
     say(`${where}: ${quoted(data.tokens[query])} ${normed ? "is brought most from" : "looks most at"} ${list}.`);
   }
 
   // All heads at a glance: a small map each, one path for all cells of nearly the same strength.
   const small = Math.max(24, Math.min(46, Math.floor(330 / H))), left = 22, top = 16;
-  const glance = make("svg", { role: "grid", "aria-label": "all heads: a row for each layer, a column for each head", width: left + H * small, height: top + L * small });
+  const glance = make("svg", { role: "grid", "aria-label": "all heads: a row for each layer, a column for each head", ...fit(left + H * small, top + L * small) });
   let heads = [];
   function thumb(l, h) {
     const size = (small - 4) / n, paths = ["", "", "", "", "", ""];
@@ -220,7 +226,7 @@ function draw(root, data, body, say) {
       const level = Math.round(Math.sqrt(value(l, h, q, k) / most) * 6);
       if (level) paths[level - 1] += `M${(k * size).toFixed(1)} ${(q * size).toFixed(1)}h${size.toFixed(1)}v${size.toFixed(1)}h-${size.toFixed(1)}z`;
     }
-    return paths.map((d, level) => d && make("path", { d, style: `fill:rgba(var(--gb-for), ${((level + 1) / 6).toFixed(2)})` })).filter(Boolean);
+    return paths.map((d, level) => d && make("path", { d, style: `fill:var(--gb-mark);opacity:${((level + 1) / 6).toFixed(2)}` })).filter(Boolean);
   }
   function paintGlance() {
     heads.forEach((row, l) => row.forEach((cell, h) => fill(cell.firstChild, ...thumb(l, h))));
@@ -263,9 +269,9 @@ function draw(root, data, body, say) {
   const cell = Math.max(13, Math.min(24, Math.floor(300 / n))), names = 88, below = 74;
   const squares = data.tokens.map((_, q) => data.tokens.map((_, k) => (k >= keys(q) ? null :
     make("g", { class: "gb-cell", role: "gridcell", transform: `translate(${names + k * cell} ${q * cell})` },
-      make("rect", { width: cell - 1, height: cell - 1 }), make("rect", { class: "gb-ring", x: 0.5, y: 0.5, width: cell - 2, height: cell - 2 })))));
+      make("rect", { width: cell - 1, height: cell - 1, style: "fill:var(--gb-mark)" }), make("rect", { class: "gb-ring", x: 0.5, y: 0.5, width: cell - 2, height: cell - 2 })))));
   const across = names + n * cell + 8, down = n * cell + below;
-  const matrix = make("svg", { width: across, height: down },
+  const matrix = make("svg", fit(across, down),
     make("g", { role: "grid", "aria-label": "the head as a matrix: a row for each token that looks, a column for each that is looked at" },
       ...squares.map((row) => make("g", { role: "row" }, ...row.filter(Boolean)))),
     make("g", { "aria-hidden": "true" },
@@ -274,25 +280,24 @@ function draw(root, data, body, say) {
   function paintMatrix() {
     squares.forEach((row, q) => row.forEach((square, k) => {
       if (!square) return;
-      square.firstChild.style.fill = wash("for", share(q, k));
+      square.firstChild.style.opacity = Math.sqrt(share(q, k)).toFixed(3);
       square.setAttribute("aria-label", `${short(data.tokens[q], 40)} to ${short(data.tokens[k], 40)}: ${value(layer, head, q, k).toFixed(2)}`);
     }));
   }
 
-  const shown = make("div", { class: "gb-head" });
+  const shown = make("div", { class: "gb-head" }), again = make("div", { class: "gb-head" });
   function paint() {
-    shown.textContent = `${name(layer, head)}, ${normed ? "weight × length of what is brought" : "attention weight"}`;
+    shown.textContent = again.textContent = `${name(layer, head)}: ${normed ? "weight × length" : "attention weight"}`;
     paintLines();
     paintMatrix();
     tell();
   }
   body.append(
     norms ? make("div", { class: "gb-bar" }, toggle("weigh by the length of what each token brings (value norms)", (on) => ((normed = on), measure(), paintGlance(), paint()))) : "",
-    make("div", { class: "gb-head" }, "all heads: layers down, heads across; pick one"),
-    make("div", { class: "gb-scroll" }, glance), shown,
     make("div", { class: "gb-columns" },
-      make("div", null, make("div", { class: "gb-note" }, "looks (left) → is looked at (right); pick a token on the left"), lines),
-      make("div", null, make("div", { class: "gb-note" }, "row: looks; column: is looked at"), make("div", { class: "gb-scroll" }, matrix))));
+      make("div", null, make("div", { class: "gb-head" }, "all heads"), make("div", { class: "gb-note" }, "layers down, heads across; pick one"), make("div", { class: "gb-scroll" }, glance)),
+      make("div", null, shown, make("div", { class: "gb-note" }, "left: looks; right: is looked at; pick one on the left"), lines),
+      make("div", null, again, make("div", { class: "gb-note" }, "row: looks; column: is looked at"), make("div", { class: "gb-scroll" }, matrix))));
   let ready = false;
   const update = () => ready && paint();
   rove(heads, (l, h) => ((layer = l), (head = h), (key = null), update()), { start: [layer, head], hover: false });
@@ -370,7 +375,7 @@ function draw(root, data, body, say) {
   const count = data.vocabulary;
   const tokens = data.steps.map((each) => make("span", { class: "gb-token gb-new", role: "option", "aria-label": short(data.words[each.chosen[0]], 40) }, make("span", null, data.words[each.chosen[0]])));
   const text = make("div", { class: "gb-tokens" }, ...data.prompt.map((token) => make("span", { class: "gb-token", style: "cursor:auto" }, make("span", null, token))),
-    make("div", { class: "gb-tokens", style: "margin:0", role: "listbox", "aria-label": "the words that were added", "aria-orientation": "horizontal" }, ...tokens));
+    make("div", { style: "display:contents", role: "listbox", "aria-label": "the words that were added", "aria-orientation": "horizontal" }, ...tokens));
   const bars = make("div"), kept = make("div", { class: "gb-note" });
 
   // Probabilities at this temperature, of the words by name; and how much the others hold, group by group.
@@ -412,7 +417,7 @@ function draw(root, data, body, say) {
     const rows = each.ids.slice(0, shown).map((id, place) => make("div", { class: `gb-row${keep[place] ? "" : " gb-cut"}${place === rank - 1 ? " gb-own" : ""}` },
       make("span", null, `${place === rank - 1 ? "▸" : " "}${data.words[id]}`), gauge(after[place], plain[place]), make("span", null, keep[place] ? chance(after[place]) : "cut off")));
     fill(bars, ...rows);
-    kept.textContent = `▸ the word that was chosen. Black mark: the probability at temperature 1, nothing cut off. ` +
+    kept.textContent = `▸ the word that was chosen. Upright mark: the probability at temperature 1, nothing cut off. ` +
       `${number} of ${count} words are kept${number > named ? `; those that have no row hold ${chance(Math.max(0, rest))}` : ""}.`;
     const now = rank <= after.length ? (keep[rank - 1] ? chance(after[rank - 1]) : "cut off") : `not among the ${after.length} best (rank ${rank})`;
     say(`Step ${step + 1} of ${data.steps.length}: ${quoted(data.words[word])}, ${now}. Most probable: ${quoted(data.words[each.ids[0]])} ${chance(after[0])}. ${number} of ${count} words are kept.`);
@@ -445,7 +450,7 @@ function draw(root, data, body, say) {
   for (const set of [setTemperature, setK, setP]) set();
   body.append(text, make("div", { class: "gb-bar" }, back, next),
     make("div", { class: "gb-bar" }, temperature, topK, topP, reset),
-    bars, steps > 10 ? make("div", { class: "gb-bar" }, toggle(`all ${steps} that have a name here`, (on) => ((all = on), paint()))) : "", kept);
+    bars, steps > 10 ? make("div", { class: "gb-bar" }, toggle(`show all ${steps} that have a name here`, (on) => ((all = on), paint()))) : "", kept);
   ready = true;
   paint();
 }
@@ -482,7 +487,7 @@ function draw(root, data, body, say) {
     fill(plot, curve());
     fill(watched, ...(data.watch.length ? [make("div", { class: "gb-head" }, "probability of the next word")] : []),
       ...data.watch.map((word, place) => make("div", { class: "gb-row" }, make("span", null, word), gauge(push.chances[place], pushes[plain].chances[place]), make("span", null, chance(push.chances[place])))),
-      data.watch.length ? make("div", { class: "gb-note" }, `Black mark: at strength ${strength(pushes[plain].strength)}.`) : null);
+      data.watch.length ? make("div", { class: "gb-note" }, `Upright mark: at strength ${strength(pushes[plain].strength)}.`) : null);
     told.textContent = strength(push.strength);
     const changed = push.tokens.filter((token, place) => token !== usual[place]).length;
     slider.setAttribute("aria-valuetext", `strength ${strength(push.strength)}, perplexity ${number(push.perplexity)}`);
@@ -507,7 +512,7 @@ function draw(root, data, body, say) {
     const own = (part.own || []).map(([key, sizes, shared]) => `${key} (${sizes.join(", ")})${shared ? ", the same as above" : ""}`).join("; ");
     const more = part.shared ? ` ${whole(part.shared)} more were counted above: they are shared.` : "";
     const many = part.times ? `${part.times} alike, ${whole(part.count / part.times)} parameters each. ` : times > 1 ? `In each of ${times}. ` : "";
-    say(`${part.path}, a ${part.kind}: ${whole(part.count)} parameters. ${many}${shape(part) ? `Gives ${shape(part)}. ` : ""}${part.stream ? "What it gives is added to the residual stream. " : ""}${part.unused ? "Took no part when the model ran. " : ""}${own ? `Holds ${own}.` : ""}${more}`);
+    say(`${part.path} (${part.kind}): ${whole(part.count)} parameters. ${many}${shape(part) ? `Gives ${shape(part)}. ` : ""}${part.stream ? "What it gives is added to the residual stream. " : ""}${part.unused ? "Took no part when the model ran. " : ""}${own ? `Holds ${own}.` : ""}${more}`);
   }
   function select(item, focus) {
     if (now) (now.setAttribute("tabindex", "-1"), now.setAttribute("aria-selected", "false"));
@@ -544,19 +549,25 @@ function draw(root, data, body, say) {
     const face = make("div", { class: `gb-box${part.times ? " gb-many" : ""}${part.unused ? " gb-unused" : ""}` },
       make("span", { "aria-hidden": "true" }, part.parts ? "▸" : ""),
       make("strong", null, part.times ? `${part.times} × ${part.kind}` : part.name), make("span", null, part.shared && !part.count ? "shared" : count), gauge(share),
-      make("span", { class: "gb-note" }, [part.times ? part.path : part.kind, shape(part), part.stream ? "＋ adds to the stream" : "", part.unused ? "not used" : ""].filter(Boolean).join(" · ")));
+      make("span", { class: "gb-note" }, [part.times ? part.path : part.kind, shape(part), part.stream ? "+ adds to the stream" : "", part.unused ? "not used" : ""].filter(Boolean).join(" · ")));
     const item = make("li", { role: "treeitem", tabindex: "-1", "aria-selected": "false", "aria-expanded": part.parts ? "false" : null, keydown,
       focus: (event) => event.target === item && item !== now && select(item, false) }, face);
     face.addEventListener("click", () => (open(item, item.getAttribute("aria-expanded") === "false"), select(item, true)));
     item.setAttribute("aria-label", `${part.times ? `${part.times} times ${part.kind}` : part.name}, ${count} parameters${shape(part) ? `, gives ${shape(part)}` : ""}${part.stream ? ", adds to the stream" : ""}`);
     parts.set(item, [part, part.times ? 1 : times]);
-    if (part.parts) item.append(make("ul", { role: "group", hidden: true }, ...part.parts.map((inner) => box(inner, part.times ? times * part.times : times))));
+    if (part.parts) item.append(make("ul", { class: "gb-parts", role: "group", hidden: true }, ...part.parts.map((inner) => box(inner, part.times ? times * part.times : times))));
     return item;
+  }
+  // What goes from one box to the next can be told by the shapes alone: what is given and what is taken.
+  function passed(part, next) {
+    if (!next) return `↓ prediction (${data.shape})`;
+    if (next.takes === "numbers") return "+ beside it";
+    return next.takes && next.takes !== part.shape ? `→ ${shape(part)}, used inside what follows` : `↓ ${shape(part)}`;
   }
   const flow = (text) => make("li", { class: "gb-flow", role: "none" }, text);
   const tree = make("ul", { class: "gb-map", role: "tree", "aria-label": "the model's parts, in the order in which they work" });
   const boxes = data.boxes.map((part) => box(part, 1));
-  tree.append(flow("token ids (batch, seq)"), ...boxes.flatMap((item, place) => [item, flow(`↓ ${shape(data.boxes[place])}`)]).slice(0, -1), flow(`↓ prediction (${data.shape})`));
+  tree.append(flow("token ids (batch, seq)"), ...boxes.flatMap((item, place) => [item, flow(passed(data.boxes[place], data.boxes[place + 1]))]));
   body.append(make("div", { class: "gb-note" }, "Each bar: the share of all parameters. Open a box by click, Enter or the right arrow."), tree);
   select(boxes[0], false);
 }

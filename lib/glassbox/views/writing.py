@@ -11,7 +11,7 @@ from glassbox.errors import InputError, ModelError
 from glassbox.question import Question
 from glassbox.text import spell
 from glassbox.trace import undisturbed
-from glassbox.views.view import Table, View, label, rounded
+from glassbox.views.view import Table, View, label
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -94,7 +94,8 @@ def generation(
         step["ids"] = [index[number] for number in step["ids"]]
         step["chosen"][0] = index[step["chosen"][0]]
     words = [label(word) for word in spell(writing.tokenizer, numbers)]
-    data = {"prompt": [label(token) for token in writing.prompt], "words": words, "vocabulary": vocabulary, "steps": steps}
+    prompt = [label(token) for token in writing.prompt]
+    data = {"prompt": prompt, "words": words, "vocabulary": vocabulary, "steps": steps}
     chances = writing.logits.softmax(-1).topk(min(5, vocabulary))  # (step, 5)
     rows = []
     for step, chosen in enumerate(writing.chosen):
@@ -103,12 +104,12 @@ def generation(
         taken = f"{label(spell(writing.tokenizer, [chosen])[0])} {own:.3f}"
         rows.append([str(step + 1), taken, *(f"{label(word)} {chance:.3f}" for word, chance in best)])
     columns = ["step", "chosen", *(f"{place}." for place in range(1, 1 + chances.values.shape[1]))]
-    prompt = "".join(writing.prompt)
+    text = "".join(writing.prompt)
     return View(
         "generation",
         title or "How the text goes on, word by word",
         data,
-        [Table(f"After {label(prompt)!r}: the word chosen at each step, and the most probable ones", columns, rows)],
+        [Table(f"After {text!r}: the word chosen at each step, and the most probable ones", columns, rows)],
         lambda title: _figure(writing, title),
     )
 
