@@ -33,7 +33,7 @@ PAGE = """<!doctype html>
 <title>{{ title }}</title>
 <style>
   body { max-width: 46rem; margin: 2rem auto; padding: 0 1rem; font: 1rem/1.5 system-ui, sans-serif;
-         background: #fcfcfb; color: #1b1b1a; overflow-wrap: anywhere }
+         background: #fcfcfb; color: #1b1b1a; overflow-wrap: break-word }
   h1, h2 { line-height: 1.2 } h2 { margin-top: 2rem }
   table { border-collapse: collapse; display: block; overflow-x: auto; max-width: 100% }
   th, td { padding: .25rem .75rem; border-bottom: 1px solid #e3e2dd; text-align: left; vertical-align: top }
