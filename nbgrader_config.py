@@ -14,7 +14,7 @@ from nbgrader.preprocessors import (
     SaveCells,
 )
 
-from classroom.grade.feedback import HideTests
+from classroom.grade.hide_tests import HideTests
 
 c = get_config()  # noqa: F821 - nbgrader puts it there
 
