@@ -135,7 +135,7 @@ def read(file: File, chapter: str, released: NotebookNode) -> _Reading:
     for place, cell in enumerate(cells):
         to = matched[place]
         dropped = to is not None and is_solution(to) and place not in chosen.values()
-        if to is not None and not dropped:  # another version of an answer runs before the one that counts
+        if to is not None and to.cell_type == "code" and not dropped:  # other versions run before the one that counts
             after = to.id
             if is_graded(to) and not is_solution(to) and not _same(cell.source, to.source):
                 altered.append(to.id)

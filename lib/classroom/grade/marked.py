@@ -71,7 +71,7 @@ def answers_in(path: Path) -> dict[str, str]:
 
 def harmless(prose: str) -> str:
     """Markdown that reads the same, in which HTML is text, no link runs a program, and no picture is fetched."""
-    prose = re.sub(r"&(?=[#A-Za-z])", "&amp;", prose)  # or a word could be spelled in a way that only a browser reads
+    prose = re.sub(r"&(?=[#A-Za-z])", f"&{GAP}", prose)  # or a word could be spelled as only a browser reads it
     prose = re.sub(r"<(?=[A-Za-z/!?])", "&lt;", prose)
     prose = re.sub(r"!(?=\[)", f"!{GAP}", prose)
     return PROGRAM.sub(lambda found: found[0][:-1] + GAP + ":", prose)
