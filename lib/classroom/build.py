@@ -4,6 +4,8 @@ Both notebooks are made anew each time and hold nothing that varies: the same so
 """
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -20,8 +22,8 @@ from nbgrader.preprocessors import (
 )
 
 from classroom import gates
+from classroom.execute import execute_all, write
 from classroom.execute import executed as run_once
-from classroom.execute import write
 from classroom.gates.outputs import COLOUR
 from classroom.source import Chapter, Problem, Refused, chapters, has_tag, load
 
@@ -34,14 +36,17 @@ def build_all(root: Path, names: tuple[str, ...] = ()) -> None:
         raise click.ClickException(
             f"no source for {', '.join(unknown) or 'any chapter'} in solutions/; there is {', '.join(paths) or 'none'}."
         )
-    problems = []
+    found, problems = [], []
     for name in names or paths:
-        try:
-            notebooks = build(load(paths[name]))
-        except Refused as refused:
-            click.echo(f"{name}: refused, nothing written")
-            problems += refused.problems
-            continue
+        with _noted(name, problems):
+            chapter = load(paths[name])
+            _for_student(chapter)  # what can be said without running it is said first
+            found.append(chapter)
+    execute_all(found)
+    for chapter in found:
+        notebooks: dict[Path, str] = {}
+        with _noted(chapter.name, problems):
+            notebooks = build(chapter)
         for path, text in notebooks.items():
             changed = not path.is_file() or path.read_text(encoding="utf-8") != text
             if changed:
@@ -51,11 +56,19 @@ def build_all(root: Path, names: tuple[str, ...] = ()) -> None:
         raise Refused(problems)
 
 
+@contextmanager
+def _noted(name: str, problems: list[Problem]) -> Iterator[None]:
+    """A chapter that is refused is named, its problems are kept, and the next one has its turn."""
+    try:
+        yield
+    except Refused as refused:
+        click.echo(f"{name}: refused, nothing written")
+        problems += refused.problems
+
+
 def build(chapter: Chapter) -> dict[Path, str]:
     """The text of both notebooks by their paths. Raises `Refused` with every problem that the gates find."""
-    _refuse([problem for gate in gates.SOURCE for problem in gate(chapter)])
-    for_student = student(chapter)
-    _refuse([problem for gate in gates.STUDENT for problem in gate(chapter, for_student)])
+    for_student = _for_student(chapter)
     ran = run_once(chapter)
     _refuse([problem for gate in gates.OUTPUTS for problem in gate(chapter, ran)])
     file = f"{chapter.name}/{chapter.name}.ipynb"
@@ -63,6 +76,13 @@ def build(chapter: Chapter) -> dict[Path, str]:
         chapter.root / "solutions" / file: to_json(instructor(chapter, ran)),
         chapter.root / "chapters" / file: to_json(for_student),
     }
+
+
+def _for_student(chapter: Chapter) -> NotebookNode:
+    _refuse([problem for gate in gates.SOURCE for problem in gate(chapter)])
+    for_student = student(chapter)
+    _refuse([problem for gate in gates.STUDENT for problem in gate(chapter, for_student)])
+    return for_student
 
 
 def student(chapter: Chapter) -> NotebookNode:

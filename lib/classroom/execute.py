@@ -9,7 +9,8 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -33,21 +34,35 @@ ENVIRONMENT = {
 # No note on the terminal about the transport, and nothing in the history of whoever runs this.
 KERNEL_ARGUMENTS = ["--IPKernelApp.log_level=ERROR", "--HistoryManager.hist_file=:memory:"]
 SECONDS_A_CELL = 300
+CHAPTERS_AT_A_TIME = min(4, os.cpu_count() or 1)  # each takes a core and up to two gigabytes
 PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "scipy", "matplotlib", "ipykernel")
 
 
 def executed(chapter: Chapter) -> NotebookNode:
     """The source's notebook with its outputs. Raises `Refused` at the first cell that fails or writes to stderr."""
-    folder = chapter.root / ".cache" / "executed"
-    kept = folder / f"{chapter.name}-{_fingerprint(chapter)}.ipynb"
+    kept = _kept(chapter)
     if kept.is_file():
         return nbformat.read(kept, as_version=4)
     notebook = run(chapter.notebook, lambda cell, message: Refused([chapter.problem(cell, message)]))
-    folder.mkdir(parents=True, exist_ok=True)
-    for older in folder.glob(f"{chapter.name}-*.ipynb"):
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    for older in kept.parent.glob(f"{chapter.name}-*.ipynb"):
         older.unlink()
     write(kept, nbformat.writes(notebook))
     return notebook
+
+
+def execute_all(chapters: Iterable[Chapter]) -> None:
+    """Run side by side what `executed` would run one after the other. What is wrong with a chapter, `executed` says."""
+
+    def attempt(chapter: Chapter) -> None:
+        if not _kept(chapter).is_file():
+            with suppress(Refused):
+                executed(chapter)
+                print(f"{chapter.name}  ran", flush=True)
+
+    _make_font_cache()
+    with ThreadPoolExecutor(CHAPTERS_AT_A_TIME) as pool:
+        list(pool.map(attempt, chapters))
 
 
 def run(notebook: NotebookNode, refuse: Callable[[NotebookNode, str], Exception]) -> NotebookNode:
@@ -101,6 +116,10 @@ def write(path: Path, text: str) -> None:
         with suppress(FileNotFoundError):
             Path(temporary).unlink()
         raise
+
+
+def _kept(chapter: Chapter) -> Path:
+    return chapter.root / ".cache" / "executed" / f"{chapter.name}-{_fingerprint(chapter)}.ipynb"
 
 
 def _make_font_cache() -> None:

@@ -11,6 +11,8 @@ from tests.book.reading import pages
 
 WIDTHS = (1280, 390)  # a desk and a telephone
 
+pytestmark = pytest.mark.timeout(1800)  # the first to ask for the book waits while all chapters run
+
 
 @pytest.fixture(params=["book", "small_shown"])
 def site(request) -> Path:

@@ -15,6 +15,7 @@ from classroom.gates.leaks import solution_lines
 from classroom.publish import Unpublished, publish, write_source
 from classroom.source import chapters, load
 
+pytestmark = pytest.mark.timeout(1800)  # the first to ask for the book waits while all chapters run
 ROOT = Path(__file__).parents[2]
 
 SITES = ("book", "small_hidden", "small_shown")

@@ -59,10 +59,10 @@ def write_source(root: Path, folder: Path, solutions: str) -> None:
     pages, notebooks = folder / "chapters", folder / "downloads" / "notebooks"
     pages.mkdir()
     notebooks.mkdir(parents=True)
-    paths = source.chapters(root)
-    for number, path in enumerate(paths, start=1):
-        print(f"Page {number} of {len(paths)}: {path.stem}", flush=True)
-        chapter = source.load(path)
+    chapters = [source.load(path) for path in source.chapters(root)]
+    execute.execute_all(chapters)
+    for number, chapter in enumerate(chapters, start=1):
+        print(f"Page {number} of {len(chapters)}: {chapter.name}", flush=True)
         built = build.build(chapter)
         made = page(chapter, build.student(chapter), execute.executed(chapter), show_solutions=solutions == "shown")
         nbformat.write(made, pages / f"{chapter.name}.ipynb")
