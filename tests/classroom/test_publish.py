@@ -7,9 +7,9 @@ import nbformat
 import pytest
 
 from classroom import build, execute
-from classroom.publish import Unpublished, publish
+from classroom.publish import Unpublished, at_a_glance, publish, rubrics, write_source
 from classroom.publish.page import page
-from classroom.source import Refused, load
+from classroom.source import Refused, chapters, load
 
 ROOT = Path(__file__).parents[2]
 SMALL = ROOT / "tests" / "book" / "small_course"
@@ -138,3 +138,31 @@ def test_a_refused_chapter_leaves_the_old_book(tmp_path):
         publish(tmp_path / "course", out=old.parent)
     assert old.read_text() == "the old book"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["course", "site"]
+
+
+def test_the_cheat_sheet_has_each_methods_row_with_a_link(chapter):
+    *_, row = at_a_glance.table([chapter]).split("\n")
+    assert row == (
+        "| doubling | how much is twice as much? | one addition | small numbers | zero stays zero "
+        "| [01](chapters/01_small.ipynb) |"
+    )
+    assert at_a_glance.rows(chapter) == [row.rpartition("|")[0].rpartition("|")[0] + "|"], "and no other table's rows"
+
+
+def test_every_chapter_of_the_course_has_a_row_in_the_cheat_sheet():
+    assert [path.stem for path in chapters(ROOT) if not at_a_glance.rows(load(path))] == []
+
+
+def test_rubrics_are_in_the_guide_only_where_the_solutions_are_shown(chapter):
+    shown, hidden = (rubrics.rubrics([chapter], show_solutions=show) for show in (True, False))
+    assert "### Exercise 1.3: Why" in shown and "> Zero is the number" in shown and "gooseberry_criterion" in shown
+    assert [secret for secret in (*SOLUTIONS.values(), *FOR_GRADERS) if secret in hidden] == []
+
+
+@pytest.mark.parametrize("solutions", ["hidden", "shown"])
+def test_the_guide_and_the_cheat_sheet_are_filled(tmp_path, chapter, solutions):
+    shutil.copytree(ROOT / "book", chapter.root / "book", ignore=shutil.ignore_patterns("_build"), dirs_exist_ok=True)
+    write_source(chapter.root, tmp_path / "book", solutions)
+    sheet, guide = ((tmp_path / "book" / name).read_text() for name in ("cheat_sheet.md", "instructors_guide.md"))
+    assert "| doubling |" in sheet and "<!--" not in sheet + guide
+    assert ("gooseberry_criterion" in guide) == (solutions == "shown")

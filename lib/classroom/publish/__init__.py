@@ -16,6 +16,7 @@ import click
 import nbformat
 
 from classroom import build, execute, source
+from classroom.publish import at_a_glance, rubrics
 from classroom.publish.page import page
 
 # The package cannot be run as a module, and its program need not be on the path.
@@ -68,6 +69,13 @@ def write_source(root: Path, folder: Path, solutions: str) -> None:
         nbformat.write(made, pages / f"{chapter.name}.ipynb")
         notebook = built[root / "chapters" / chapter.name / f"{chapter.name}.ipynb"]
         (notebooks / f"{chapter.name}.ipynb").write_text(notebook, encoding="utf-8", newline="\n")
+    _fill(folder / "cheat_sheet.md", at_a_glance.PLACE, at_a_glance.table(chapters))
+    shown = rubrics.rubrics(chapters, show_solutions=solutions == "shown")
+    _fill(folder / "instructors_guide.md", rubrics.PLACE, shown)
+
+
+def _fill(page: Path, place: str, text: str) -> None:
+    page.write_text(page.read_text(encoding="utf-8").replace(place, text), encoding="utf-8", newline="\n")
 
 
 def _build_site(written: Path, workshop: Path) -> Path:

@@ -109,6 +109,10 @@ check_zero(answer_zero)
 # %% [markdown]
 # ## Closing
 #
+# | method | question | cost | trust it for | trap |
+# | --- | --- | --- | --- | --- |
+# | doubling | how much is twice as much? | one addition | small numbers | zero stays zero |
+#
 # | number | double |
 # | ---: | ---: |
 # | 1 | 2 |
