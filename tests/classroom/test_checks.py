@@ -10,7 +10,7 @@ import pytest
 import torch
 from nbclient import NotebookClient
 
-from classroom.checks import Mistake, call, choice, expect_tensor, judge, passed, quiet
+from classroom.checks import Mistake, call, choice, expect_tensor, judge, judge_all, passed, quiet
 
 TABLE = torch.tensor([[1.0, 0.0], [0.25, 0.75]])
 
@@ -226,6 +226,26 @@ def test_text_is_judged_too():
 # --- choice -------------------------------------------------------------------------------------------------------
 
 REASONS = {"a": "rows are queries.", "b": "columns are keys."}
+
+
+def over(*values, **mistakes):
+    """`judge_all` on the squares of 1, 2 and 3, with mistakes by name."""
+    judge_all(list(values), [1.0, 4.0, 9.0], mistakes, names=["one", "two", "three"])
+
+
+def test_several_inputs_are_all_judged():
+    over(1, 4, 9, doubled=[2.0, 4.0, 6.0])
+    assert message_of(over, 1, 4, 8) == "Three is 8.00. It should be 9.00."
+
+
+def test_a_mistake_must_explain_every_input():
+    """On the input 2 doubling and squaring look the same, and on 1 both mistakes do."""
+    mistakes = {"You doubled.": [2.0, 4.0, 6.0], "You added one.": [2.0, 3.0, 4.0]}
+    assert "You doubled." in message_of(over, 2, 4, 6, **mistakes)
+    assert "You added one." in message_of(over, 2, 3, 4, **mistakes)
+    neither = message_of(over, 2, 5, 4, **mistakes)
+    assert "You doubled." not in neither and "You added one." not in neither
+    assert "Seen in one" in message_of(over, 2, 4, 6, **mistakes), "the first input on which it shows"
 
 
 def test_a_choice_gives_the_reason(capsys):
