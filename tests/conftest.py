@@ -32,6 +32,15 @@ def chromium():
         browser.close()
 
 
+@pytest.fixture(scope="session")
+def sandboxes():
+    """A machine on which students' code can be shut in."""
+    from classroom.grade.sandbox import INSTALL, usable_modes
+
+    modes, reasons = usable_modes()
+    needs(f"sandbox ({'; '.join(reasons)})", bool(modes), INSTALL)
+
+
 def pytest_terminal_summary(terminalreporter):
     from tests.glassbox import agreement
 

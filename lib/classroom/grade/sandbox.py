@@ -86,8 +86,14 @@ UNPROTECTED = Mode("without a sandbox", False, True, bubblewrap=False)
 class Sandbox:
     """One sandbox for one chapter: `open` gives a fresh child for a submission, one at a time."""
 
-    def __init__(self, teaches: list[str], limits: Limits | None = None, unsafe: bool = False):
-        self.teaches, self.limits, self.unsafe = teaches, limits or Limits(), unsafe
+    def __init__(
+        self,
+        teaches: list[str],
+        limits: Limits | None = None,
+        unsafe: bool = False,
+        imports: tuple[str, ...] = IMPORTS,
+    ):
+        self.teaches, self.limits, self.unsafe, self.imports = teaches, limits or Limits(), unsafe, imports
         self.mode = UNPROTECTED
         self.protections: list[Protection] = []
         self.process: subprocess.Popen | None = None
@@ -147,7 +153,7 @@ class Sandbox:
         finally:
             theirs.close()
         settings = {
-            "imports": list(IMPORTS),
+            "imports": list(self.imports),
             "namespaces": mode.bubblewrap,
             "why no namespaces": why_not,
             "as root": mode.as_root,
@@ -164,7 +170,7 @@ class Sandbox:
 
     def _look_over(self, ready: dict[str, Any], why_not: str) -> None:
         """Open a child to see which protections hold."""
-        self.open()
+        self.open().close()
         self.close_child()
         on = self.mode.bubblewrap
         self.protections = [
@@ -384,6 +390,15 @@ def usable_modes() -> tuple[list[Mode], list[str]]:
             else:
                 reasons.append(f"{mode.name}: {tried.stderr.strip().splitlines()[-1:] or ['no reason given']}"[:300])
     return found, reasons
+
+
+def protections() -> list[Protection]:
+    """What a sandbox on this machine protects, found out by starting one; all off if there can be none."""
+    try:
+        with Sandbox([], imports=()) as sandbox:
+            return sandbox.protections
+    except SandboxFailed as failed:
+        return [Protection("sandbox", False, str(failed))]
 
 
 def _why_own_id(protected: bool) -> str:

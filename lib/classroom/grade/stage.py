@@ -14,10 +14,13 @@ NO_CHECKS = '''"""The grader has the checks. Here, calling one does nothing."""
 
 
 class Check:
+    def __init__(self, name):
+        self.__name__ = name
+
     def __getattr__(self, name):
         if name.startswith("__"):
             raise AttributeError(name)
-        return Check()
+        return Check(name)
 
     def __call__(self, *args, **kwargs):
         return None
@@ -26,7 +29,7 @@ class Check:
 def __getattr__(name):
     if name.startswith("__"):
         raise AttributeError(name)
-    return Check()
+    return Check(name)
 '''
 
 
@@ -51,7 +54,7 @@ def build(lib: Path, folder: Path, teaches: list[str]) -> None:
 def copy_library(library: Path, target: Path, teaches: list[str]) -> None:
     """A copy of the package `library` in which what is taught is named but empty."""
     shutil.copytree(library, target, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in teaches:
+    for name in (name for name in teaches if name.startswith(f"{library.name}.")):
         path, names = _place(target, name)
         tree = ast.parse(path.read_text(encoding="utf-8"))
         if not names:

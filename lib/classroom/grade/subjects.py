@@ -13,6 +13,7 @@ import builtins
 import importlib
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import torch
@@ -32,7 +33,7 @@ def model_node(model: nn.Module, writer: Writer, number: Callable[[Callable], in
     from transformers import PreTrainedModel
 
     hooks = [
-        [name, kind, number(hook)]
+        [name, kind, number(partial(hook, part))]
         for name, part in model.named_modules()
         for kind, (place, _) in HOOKS.items()
         for hook in getattr(part, place).values()
