@@ -17,7 +17,7 @@ NOTES, CHARACTERS_A_NOTE = 100, 2_000
 
 @dataclass(frozen=True)
 class Extra:
-    """A code cell of the student's own: it runs after the released code cell with the id `after`; first if that is ""."""
+    """A code cell of the student's own: it runs after the released code cell `after`, or first if that is ""."""
 
     after: str
     source: str
