@@ -383,7 +383,8 @@ BY_HEAD = Exercise(
 
 
 def put_in(
-    model, ids, layer, position, states, change=None, after=False, keep=False, grad=False, read=lambda logits: logits[:, -1]
+    model, ids, layer, position, states,
+    change=None, after=False, keep=False, grad=False, read=lambda logits: logits[:, -1],
 ):  # fmt: skip
     def replace(hidden):
         return change(hidden.clone()) if change else torch.where(at, states[:, None], hidden)

@@ -93,9 +93,7 @@ def lens(student: Callable, seed: int = 0) -> None:
             "Mean and scale were taken over the whole tensor. Each vector has its own: axis -1, with keepdim.": by(
                 lambda h: normed(h, axes=tuple(range(h.ndim)))
             ),
-            "Gain and bias of the norm are missing.": each(
-                lambda h, g, b, U, norm: (normed(h) if norm else h) @ U.T
-            ),
+            "Gain and bias of the norm are missing.": each(lambda h, g, b, U, norm: (normed(h) if norm else h) @ U.T),
             "The norm's bias is missing.": each(lambda h, g, b, U, norm: (normed(h) * g if norm else h) @ U.T),
             "The bias was added before the gain. First multiply by the gain.": each(
                 lambda h, g, b, U, norm: ((normed(h) + b) * g if norm else h) @ U.T
@@ -550,12 +548,9 @@ def _patched(student: Callable, model, kind: str, layer: int, position: int, see
 
     before = run(None)
     whole = run(put(position))
+    hooks = _hooks_on(model)
     value = call(student, model, ids, layer, position, states)
-    try:
-        unharmed = torch.equal(run(None), before)
-    except Exception:  # what is left on the model may not even fit another batch
-        unharmed = False
-    if not unharmed:
+    if _hooks_on(model) != hooks:
         raise Mistake("The model is not as it was: a hook is still on it. Remove it in a `finally`.")
     if isinstance(value, torch.Tensor) and value.requires_grad:
         raise Mistake("The logits carry gradients with them: work under `torch.no_grad()`.")
@@ -577,3 +572,14 @@ def _patched(student: Callable, model, kind: str, layer: int, position: int, see
     if layer:
         mistakes["The state was put in at layer 0, whatever layer was asked for."] = run(put(position), at=0)[:, -1]
     judge(value, whole[:, -1], mistakes, name=f"the logits of a {kind} with states put in at layer {layer}")
+
+
+def _hooks_on(model) -> int:
+    """How many hooks are on the model, but for those that transformers puts there itself."""
+    hooks = [
+        hook
+        for module in model.modules()
+        for place in (module._forward_hooks, module._forward_pre_hooks)
+        for hook in place.values()
+    ]
+    return sum(not (getattr(hook, "__module__", None) or "").startswith("transformers.") for hook in hooks)
