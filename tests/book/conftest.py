@@ -1,5 +1,6 @@
 """Built books: of one small chapter with every kind of cell, and of the course itself."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -19,11 +20,13 @@ def make_course(tmp_path_factory):
         root = tmp_path_factory.mktemp("small") / "course"
         shutil.copytree(SMALL, root)
         shutil.copytree(ROOT / "book", root / "book", ignore=shutil.ignore_patterns("_build"))
-        for name in ("_toc.yml", "index.md"):
-            file = root / "book" / name
-            text = file.read_text(encoding="utf-8").replace("02_rollout", "01_small")
-            lines = [line for line in text.splitlines() if "file: chapters/" not in line or "01_small" in line]
-            file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        for page in (root / "book").glob("*.md"):
+            text = re.sub(r"chapters/\d\d_\w+\.ipynb", "chapters/01_small.ipynb", page.read_text(encoding="utf-8"))
+            page.write_text(text, encoding="utf-8")
+        contents = root / "book" / "_toc.yml"
+        lines = contents.read_text(encoding="utf-8").replace("02_rollout", "01_small").splitlines()
+        lines = [line for line in lines if "file: chapters/" not in line or "01_small" in line]
+        contents.write_text("\n".join(lines) + "\n", encoding="utf-8")
         return root
 
     return make

@@ -16,7 +16,7 @@ import click
 import nbformat
 
 from classroom import build, execute, source
-from classroom.publish import at_a_glance, rubrics
+from classroom.publish import at_a_glance, reference, rubrics
 from classroom.publish.page import page
 
 # The package cannot be run as a module, and its program need not be on the path.
@@ -72,6 +72,7 @@ def write_source(root: Path, folder: Path, solutions: str) -> None:
     _fill(folder / "cheat_sheet.md", at_a_glance.PLACE, at_a_glance.table(chapters))
     shown = rubrics.rubrics(chapters, show_solutions=solutions == "shown")
     _fill(folder / "instructors_guide.md", rubrics.PLACE, shown)
+    _fill(folder / "reference.md", reference.PLACE, reference.reference())
 
 
 def _fill(page: Path, place: str, text: str) -> None:
