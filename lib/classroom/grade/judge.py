@@ -42,6 +42,7 @@ class _Step:
     key: str
     source: str
     cell: Cell | None = None
+    is_theirs: bool = True
 
     @property
     def is_test(self) -> bool:
@@ -96,9 +97,9 @@ class _Judgement:
         yield from behind[""]
         for cell in cells[: last + 1]:
             if cell.kind == "test":
-                yield _Step(cell.id, cell.source, cell)
+                yield _Step(cell.id, cell.source, cell, False)
             elif cell.kind != "written" or cell.is_code:
-                yield _Step(cell.id, answers.get(cell.id, cell.released))
+                yield _Step(cell.id, answers.get(cell.id, cell.released), None, cell.id in answers)
             yield from behind[cell.id]
 
     def _written(self, cell: Cell) -> Score:
@@ -109,14 +110,15 @@ class _Judgement:
 
     def _attempt(self) -> bool:
         """Run all cells but those that ended the process before, and judge what was not judged yet."""
-        child, copies, ended = self.sandbox.open(), {}, ""
+        child, copies, ended, last = self.sandbox.open(), {}, "", ""
         try:
             for step in self.steps:
                 if step.is_test:
                     if step.key not in self.scores:
-                        ended = ended or self._copy(child, step, copies)
+                        ended = self._copy(child, step, copies, last)
                 elif step.key not in self.skipped:
-                    ended = ended or self._run(child, step)
+                    ended = self._run(child, step)
+                    last = step.key if step.is_theirs else last
                 if ended:
                     break
             if ended:
@@ -132,14 +134,16 @@ class _Judgement:
             self.notes.append(f"{ended or 'A call'}: the process was ended because {reason}.")
         return not ended
 
-    def _copy(self, child: Child, step: _Step, copies: dict[str, Child]) -> str:
+    def _copy(self, child: Child, step: _Step, copies: dict[str, Child], last: str) -> str:
+        """Copy the process as it is before a test. If it can't be, `last`, the last cell of theirs, is to blame."""
         try:
             copies[step.key] = child.copy()
         except Died as died:
             self.late |= died.late
-            self.notes.append(f"{step.key}: the student's process could not be copied: {died}.")
-            self.scores[step.key] = Score(0, step.cell.points, "Not judged: the code before it ended the process.")
-            return step.key
+            self.notes.append(f"{step.key}: the process could not be copied, {died}. {last} was left out.")
+            if not last:
+                self.scores[step.key] = Score(0, step.cell.points, "Not judged: the process had ended before.")
+            return last or step.key
         return ""
 
     def _run(self, child: Child, step: _Step) -> str:

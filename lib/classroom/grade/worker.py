@@ -379,9 +379,8 @@ class Child:
         sys.stdout = sys.stderr = devnull
         try:
             self.busy = True
-            value = function(*args, **kwargs)
+            answer = {"value": writer.node(function(*args, **kwargs))}
             self.busy = False
-            answer = {"value": writer.node(value)}
         except BaseException as error:
             self.busy = False
             writer = Writer(self._special, STUDENT)
