@@ -10,6 +10,7 @@ import pytest
 import torch
 import transformers as hf
 from tests.glassbox.architectures import ARCHITECTURES, ENCODERS, build
+from tests.glassbox.hostile import HOSTILE, IDS, KINDS, attribution, every_view, vector_of
 
 import glassbox as gb
 from glassbox.errors import InputError, ModelError
@@ -17,11 +18,7 @@ from glassbox.norm_based import norms_by_head
 from glassbox.views import heads, parts, sweep, writing
 from glassbox.views.view import Table, View, bytes_of, label, name
 
-IDS = torch.tensor([[5, 9, 120, 7, 33, 41]])
 TEXT = "The unseen Tower is in"
-HOSTILE = [
-    "</script><img src=x onerror=alert(1)>", " <b>&amp;", "</table>$x^2$", "\n\u202e", '"\' onclick="x', "\\(y\\)",
-]  # fmt: skip
 
 
 class Piece(HTMLParser):
@@ -58,49 +55,15 @@ class Piece(HTMLParser):
             self.scripts[-1] += text
 
 
-def attribution(tokens, scores, method="lrp"):
-    spans = [(token.strip() or token, place, place + 1) for place, token in enumerate(tokens)]
-    return gb.Attribution(tokens, scores, method, 1, tokens[-1], len(tokens) - 1, "logit", 0.0, spans)
-
-
-class Speller:
-    """A tokenizer that spells ids as hostile strings."""
-
-    all_special_ids = [0]
-    model_max_length = 24
-
-    def decode(self, ids, **_):
-        return "".join(HOSTILE[number % len(HOSTILE)] for number in ids)
-
-    def convert_ids_to_tokens(self, number):
-        return "x"
-
-
 @pytest.fixture(scope="module")
 def pushed():
     model = build("gpt2")
-    return model, gb.steering_vector(model, None, positive=[IDS], negative=[IDS.flip(1)], layer=1)
-
-
-def every_view(model, speller, vector):
-    strips = [attribution(HOSTILE, torch.linspace(-1, 1, len(HOSTILE)), method) for method in ("lrp", "<i>x</i>")]
-    return {
-        "token_strip": gb.views.token_strip(strips, evidence=[True] + [False] * 5),
-        "attention": gb.views.attention(model, speller, IDS),
-        "lens": gb.views.lens(gb.logit_lens(model, speller, IDS), follow=[7]),
-        "generation": gb.views.generation(model, speller, IDS, new_tokens=3),
-        "steering": gb.views.steering(model, speller, IDS, vector, strengths=[-1, 0, 2], new_tokens=3, watch=[7]),
-        "architecture": gb.views.architecture(model),
-    }
-
-
-KINDS = ["token_strip", "attention", "lens", "generation", "steering", "architecture"]
+    return model, vector_of(model)
 
 
 @pytest.fixture(scope="module")
-def hostile(pushed):
-    model, vector = pushed
-    return every_view(model, Speller(), vector)
+def hostile():
+    return every_view(build("gpt2"))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -119,10 +82,9 @@ def test_what_is_hostile_is_text(hostile, kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_output_is_the_same_each_time_and_works_alone(hostile, pushed, kind):
-    model, vector = pushed
+def test_an_output_is_the_same_each_time_and_works_alone(hostile, kind):
     html = hostile[kind]._repr_html_()
-    assert html == every_view(model, Speller(), vector)[kind]._repr_html_()
+    assert html == every_view(build("gpt2"))[kind]._repr_html_()
     piece = Piece(hostile[kind])
     [own] = piece.ids
     assert f'start("{own}", draw)' in piece.scripts[1]
