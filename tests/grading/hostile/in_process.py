@@ -142,7 +142,7 @@ add(
     FAMILY,
     "every cell ends the process",
     0,
-    {name: "import os; os._exit(3)" for name in RIGHT},
+    dict.fromkeys(RIGHT, "import os; os._exit(3)"),
     note="fuse-heads",
 )
 
