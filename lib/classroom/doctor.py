@@ -60,7 +60,7 @@ def examine(root: Path) -> Iterator[Finding]:
     yield kernel()
     yield marking()
     yield browser()
-    yield sandbox()
+    yield from sandbox()
     yield from built_chapters(root)
     yield from own_copies(root)
 
@@ -188,13 +188,21 @@ def chromium_install_line(platform: str = sys.platform) -> str:
     return "brew install --cask google-chrome" if platform == "darwin" else "sudo apt-get install chromium"
 
 
-def sandbox() -> Finding:
-    """Is there a bubblewrap, which keeps a student's code away from the marks while it is graded?"""
-    place = shutil.which("bwrap")
-    if place is None:
-        words = "none here; grading other people's code safely will need it (on Linux only), studying needs none"
-        return Finding("bubblewrap", words, "sudo apt-get install bubblewrap", needed=False)
-    return Finding("bubblewrap", place)
+def sandbox() -> Iterator[Finding]:
+    """What keeps students' code apart from everything else while it is graded: each protection, on or off."""
+    if any(importlib.util.find_spec(name) is None for name in ("torch", "numpy")):
+        yield Finding("sandbox", "not looked at: torch or numpy is missing", INSTALL_AGAIN)
+        return
+    from classroom.grade.sandbox import INSTALL, protections
+
+    for protection in protections():
+        if protection.on:
+            yield Finding("sandbox", f"{protection.name}: on")
+        elif protection.needed:
+            words = f"{protection.name}: off, {protection.reason}; `classroom grade` needs it, studying does not"
+            yield Finding("sandbox", words, INSTALL, needed=False)
+        else:
+            yield Finding("sandbox", f"{protection.name}: off, {protection.reason}")
 
 
 def built_chapters(root: Path) -> Iterator[Finding]:

@@ -11,6 +11,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 from classroom import doctor
+from classroom.grade.sandbox import Protection
 
 ROOT = Path(__file__).resolve().parents[2]
 DIGITS = Path("lib/smallworld/weights/digits")
@@ -119,13 +120,34 @@ def test_nbgrader_needs_alembic_on_the_path(tmp_path, monkeypatch):
     is_fine(doctor.marking(), str(program))
 
 
-@pytest.mark.parametrize("examine", [doctor.browser, doctor.sandbox])
-def test_what_studying_can_do_without_is_not_wrong(examine, tmp_path, monkeypatch):
+def test_studying_can_do_without_a_browser(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    if doctor.chromium() and examine is doctor.browser:
+    if doctor.chromium():
         pytest.skip("this machine has a browser outside the path")
-    finding = examine()
+    finding = doctor.browser()
     assert not finding.needed and "install" in finding.mend and "studying needs none" in finding.words
+
+
+def test_studying_can_do_without_a_sandbox_and_grading_can_not(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    [finding] = doctor.sandbox()
+    assert not finding.needed and "bubblewrap is missing" in finding.words and "install bubblewrap" in finding.mend
+    assert "`classroom grade` needs it, studying does not" in finding.words
+
+
+def test_each_protection_is_on_or_off_with_the_reason(monkeypatch):
+    off = Protection("limits", False, "no room"), Protection("watched", False, "a container", needed=False)
+    monkeypatch.setattr("classroom.grade.sandbox.protections", lambda: [Protection("no network", True), *off])
+    on, missing, without = doctor.sandbox()
+    is_fine(on, "no network: on")
+    assert missing.mend and "limits: off, no room" in missing.words
+    is_fine(without, "watched: off, a container")
+
+
+def test_the_protections_of_this_machine_are_found_out_by_trying(sandboxes):
+    findings = list(doctor.sandbox())
+    assert len(findings) >= 8
+    assert [finding.line for finding in findings if finding.mend] == []
 
 
 def course_of_one(root: Path) -> Path:

@@ -21,6 +21,7 @@ from classroom.calling import Failure
 from classroom.checks import Mistake, Raised
 from classroom.checks._tables import without_numbers
 from classroom.grade.job import Cell, Job
+from classroom.grade.notices import notices
 from classroom.grade.result import CHARACTERS_A_MESSAGE, Result, Score, Status, bounded
 from classroom.grade.sandbox import Child, Died, Sandbox
 from classroom.grade.subjects import Functions, model_node, put_on, tokenizer_node
@@ -28,6 +29,10 @@ from classroom.grade.wire import STUDENT, Reader, WireError, Writer
 
 RESTARTS = 3  # after a cell that ended the process: the others still get their marks
 NOT_WRITTEN = "Nothing was written here."
+
+
+class CannotCross(BaseException):
+    """A check hands over something that can't go into the sandbox: that is the course's fault, and nobody's 0."""
 
 
 def judge(job: Job, sandbox: Sandbox) -> Result:
@@ -75,6 +80,7 @@ class _Judgement:
                 self.scores[cell.id] = self._written(cell)
         status: Status = "timed_out" if self.late else "failed" if self.died else "graded"
         submission = self.job.submission
+        theirs = {step.key: step.source for step in self.steps if step.is_theirs}
         return Result(
             submission.student,
             submission.chapter,
@@ -82,7 +88,7 @@ class _Judgement:
             status,
             scores={cell.id: self.scores[cell.id] for cell in self.job.paper.cells if cell.id in self.scores},
             outputs={name: _plain(text) for name, text in self.outputs.items()},
-            notes=tuple(_plain(note) for note in self.notes),
+            notes=tuple(_plain(note) for note in (*self.notes, *notices(theirs))),
             seconds=round(time.monotonic() - began, 3),
         )
 
@@ -185,13 +191,13 @@ class _Test:
         except Mistake as mistake:
             return self._score(0, str(mistake))
         except Died as died:
-            self._note(str(died), died)
+            self.note(str(died), died)
             return self._score(0, f"What the check needs could not be had: the process {died}.")
         except WireError as error:
-            self._note(f"it sent {error}")
+            self.note(f"it sent {error}")
             return self._score(0, "What came back is no value that can be judged.")
         except (Exception, SystemExit) as error:
-            self._note(f"the check stopped with {type(error).__name__}: {error}")
+            self.note(f"the check stopped with {type(error).__name__}: {error}")
             return self._score(0, f"The check could not make sense of what it got ({type(error).__name__}).")
         line = said.getvalue().strip().splitlines()
         return self._score(self.cell.points, line[0].removeprefix("✓ ") if line else "")
@@ -199,7 +205,8 @@ class _Test:
     def _score(self, points: float, message: str) -> Score:
         return Score(points, self.cell.points, bounded(_plain(message), CHARACTERS_A_MESSAGE))
 
-    def _note(self, words: str, died: Died | None = None) -> None:
+    def note(self, words: str, died: Died | None = None) -> None:
+        """Tell the instructor."""
         self.judgement.notes.append(f"{self.cell.id}: {words}.")
         self.judgement.late |= died is not None and died.late
         self.judgement.died |= died is not None
@@ -252,7 +259,7 @@ class _Test:
         answer, pieces, late = self.copy.ask(order, raw, seconds=left, questions=questions)
         if late:
             self.judgement.late = True
-            self._note(f"a call was interrupted after {left:.0f} seconds")
+            self.note(f"a call was interrupted after {left:.0f} seconds")
             raise Mistake(f"It was stopped after {left:.0f} seconds. Is there a loop that never ends?")
         return answer, pieces
 
@@ -268,8 +275,22 @@ class Remote:
         """Call it there. Raises `Raised` with what it raised, or the check's own error if that came through it."""
         functions, models = Functions(), []
         writer = Writer(lambda value, writer: self._special(value, writer, functions, models))
-        order = {"do": "call", "key": self.key, "args": writer.node(args), "kwargs": writer.node(kwargs)}
-        answer, raw = self.test.ask(order, writer.raw, functions.answer)
+        try:
+            order = {"do": "call", "key": self.key, "args": writer.node(args), "kwargs": writer.node(kwargs)}
+        except (TypeError, WireError) as error:
+            raise CannotCross(f"{self.test.cell.id}: {error}") from error
+        try:
+            answer, raw = self.test.ask(order, writer.raw, functions.answer)
+            return self._outcome(answer, raw, functions, models)
+        except Died as died:
+            self.test.note(str(died), died)
+            raise Mistake(f"The process ended while {self.__name__ or 'your function'} ran: {died}.") from died
+        except WireError as error:
+            self.test.note(f"it sent {error}")
+            raise Mistake("What came back is no value that can be judged.") from error
+
+    def _outcome(self, answer: dict[str, Any], raw: memoryview, functions: Functions, models: list[Any]) -> Any:
+        """The value that came back, with what was left on the models put on ours."""
         self.changed_its_arguments = answer.get("unchanged") is not True
         if "too large" in answer:
             raise Mistake(f"{self.__name__ or 'Your function'} returned more than can be judged.")

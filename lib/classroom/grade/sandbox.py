@@ -27,6 +27,7 @@ IMPORTS = ("torch", "numpy", "scipy", "pandas", "networkx", "matplotlib.pyplot",
 IMPORTS += ("transformers.models.gpt2.modeling_gpt2", "transformers.models.llama.modeling_llama", "smallworld")
 IMPORTS += ("glassbox", "glassbox.figures", "glassbox.charts", "classroom.calling", "classroom.grade.subjects")
 INSTALL = "sudo apt-get install bubblewrap"
+NEEDED = ("own namespaces", "own folders", "limits", "no capabilities")
 START_SECONDS, OPEN_SECONDS, GRACE_SECONDS = 180, 60, 3
 
 
@@ -63,6 +64,7 @@ class Protection:
     name: str
     on: bool
     reason: str = ""
+    needed: bool = True  # without it, `classroom grade` refuses to run
 
 
 @dataclass(frozen=True)
@@ -177,12 +179,19 @@ class Sandbox:
             Protection("bubblewrap", on, "" if on else why_not or "it was not asked for"),
             Protection("no network", on, "" if on else "needs bubblewrap"),
             Protection("read-only system, nothing of yours in sight", on, "" if on else "needs bubblewrap"),
-            Protection("another user's id", self.mode.as_root, "" if self.mode.as_root else _why_own_id(on)),
-            *(Protection(name, not reason, reason) for name, reason in self._inner.items()),
-            Protection("memory of all processes watched", self.mode.own_proc and on, "" if on else "needs bubblewrap"),
+            Protection(
+                "a user's id of its own", self.mode.as_root, "" if self.mode.as_root else _why_own_id(on), False
+            ),
+            *(Protection(name, not reason, reason, name in NEEDED) for name, reason in self._inner.items()),
+            Protection("memory of all processes watched", self.mode.own_proc and on, self._why_not_watched(), False),
         ]
         if ready.get("threads") != 1:
-            self.protections.append(Protection("forks of one thread", False, f"{ready.get('threads')} threads"))
+            self.protections.append(Protection("forks of one thread", False, f"{ready.get('threads')} threads", False))
+
+    def _why_not_watched(self) -> str:
+        if not self.mode.bubblewrap:
+            return "needs bubblewrap"
+        return "" if self.mode.own_proc else "/proc belongs to the container: limit the memory of the container"
 
     def open(self) -> "Child":
         """A fresh child, shut in, for one submission. Raises `SandboxFailed` if there can't be one."""
@@ -202,8 +211,7 @@ class Sandbox:
         finally:
             theirs.close()
         self._inner = {str(name): str(reason) for name, reason in hello["protections"].items()}
-        needed = ("own namespaces", "own folders", "limits", "no capabilities")
-        if self.mode.bubblewrap and any(self._inner.get(name, "missing") for name in needed):
+        if self.mode.bubblewrap and any(self._inner.get(name, "missing") for name in NEEDED):
             raise SandboxFailed(f"a child that is not shut in: {self._inner}")
         return Child(self, line)
 
