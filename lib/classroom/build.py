@@ -4,8 +4,10 @@ Both notebooks are made anew each time and hold nothing that varies: the same so
 """
 
 import copy
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 
 import click
@@ -93,6 +95,9 @@ def student(chapter: Chapter) -> NotebookNode:
     resources: dict = {}
     for step in (without_rubric, *(step() for step in steps)):
         notebook, resources = step.preprocess(notebook, resources)
+    cells = [(cell.id, cell.cell_type, cell.source, cell.metadata) for cell in notebook.cells]
+    # By this, `classroom update` knows which copies come from an older version.
+    notebook.metadata.chapter.version = sha256(json.dumps(cells, sort_keys=True).encode()).hexdigest()[:12]
     return notebook
 
 

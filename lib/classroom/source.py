@@ -95,7 +95,7 @@ def load(path: Path) -> Chapter:
         _complete(cell, f"{path.stem.replace('_', '-')}-{position:03d}")
     kernel = header.get("jupyter", {}).get("kernelspec") or {}
     notebook.metadata = NotebookNode(
-        chapter=NotebookNode(name=path.stem, title=meta["title"], points=meta["points"]),
+        chapter=NotebookNode({key: meta[key] for key in ("title", "points", "minutes")}, name=path.stem),
         kernelspec=NotebookNode(kernel),
         language_info=_nodes(LANGUAGE),
     )

@@ -29,11 +29,16 @@ def start(root: Path, names: Iterable[str] = ()) -> dict[Path, bool]:
     as it is. Raises ValueError for a name that is no chapter.
     """
     available = chapters(root)
+    copies = {name: root / "work" / name / f"{name}.ipynb" for name in checked(names, available)}
+    return {copy: _copy_once(available[name], copy) for name, copy in copies.items()}
+
+
+def checked(names: Iterable[str], available: Mapping[str, Path]) -> list[str]:
+    """The names, or all that are available when there are none. Raises ValueError for a name that is no chapter."""
     names = list(names) or list(available)
     if unknown := [name for name in names if name not in available]:
         raise ValueError(f"no chapter is named {', '.join(unknown)}; there are: {', '.join(available) or 'none yet'}")
-    copies = {name: root / "work" / name / f"{name}.ipynb" for name in names}
-    return {copy: _copy_once(available[name], copy) for name, copy in copies.items()}
+    return names
 
 
 def _copy_once(source: Path, target: Path) -> bool:
