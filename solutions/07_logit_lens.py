@@ -524,7 +524,7 @@ for family in ("opposites", "sequences", "giver_receiver", "repeats"):
 #
 # *5 points · ●●● · 4 minutes*
 #
-# Layer 0 is the embedding of the last word and its place; nothing of the other words has come in yet. In *After all, the book was never brilliant. The verdict of Lucy is*, the tuned lens at layer 0 puts *negative* on top. Why?
+# Layer 0 is the embedding of the last word and its place; nothing of the other words has come in yet. In *After all, the book was very brilliant. The verdict of Lucy is*, the tuned lens at layer 0 puts *positive* on top. Why?
 #
 # - **a** The embedding of *is* contains the verdict.
 # - **b** Its training texts taught the translator what often follows an *is*, and it happens to be right.
@@ -862,7 +862,7 @@ check.patched(patched, seed=4711)
 #
 # </details>
 #
-# Which prompt? One that makes the model ready to name something, and names nothing of its own. We take *The people who live near the Colosseum speak*, and overwrite what the model has at its last word. Does it say *cold* when it gets the state from *the opposite of hot*?
+# Which prompt? One that makes the model ready to name something. We take *The people who live near the Colosseum speak*, and overwrite what the model has at its last word. Does it say *cold* when it gets the state from *the opposite of hot*?
 
 # %% tags=["quoted"]
 SCOPE = ids_of("The people who live near the Colosseum speak")

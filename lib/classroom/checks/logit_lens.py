@@ -380,7 +380,7 @@ def translator(answer, seed: int = 0) -> None:
         "b",
         {
             "a": "the embedding of a word is the same in all texts. It can't know this one's verdict.",
-            "b": "it answers with what is frequent, and half of the verdicts are negative. A counterfactual would "
+            "b": "it answers with what is frequent, and half of the verdicts are positive. A counterfactual would "
             "show it.",
             "c": "the norm changes length and mean; it reads no other word.",
             "d": "nothing of the sentence has come in at layer 0, so there is nothing to decide on.",
