@@ -396,7 +396,7 @@ figures.rates(
 # %% [markdown] tags=["quotes"]
 # The words of leave-one-out are the most needed: 0.95. And its top word is evidence in 0.02 of the sentences, far less often than that of random scores, with 0.13. Beside it stands *last word first* with 0.95, which never asked any model, and which never hits: 0.00. The words of the gradient are needed less, 0.83, and it hits in 0.71 of the sentences. LRP stands high on both boards, with 0.89 and 0.47. Rollout is at the bottom of both: the model needs its words no more than random ones, 0.34 against 0.39, and they are evidence in 0.01.
 #
-# One number alone would have misled you here too. The AUROC of leave-one-out is 0.78, far above chance: the evidence stands high in its list, just below the words of the question. With gradient × input it is the other way round. It hits in 0.38, and its AUROC is 0.55, hardly above chance: about as often it puts the evidence far down, with the wrong sign.
+# One number alone would have misled you here too. The AUROC of leave-one-out is 0.78, far above chance: the evidence stands high in its list, just below the words of the question. With gradient × input it is the other way round. It hits in 0.38, and its AUROC is 0.55, hardly above chance: in other sentences it puts the evidence far down, as it did with *superb* at the top of this chapter.
 #
 # Sufficiency lies between 0.71 and 0.92 for all. A handful of words is no question, whichever words they are.
 
