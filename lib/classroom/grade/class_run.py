@@ -106,6 +106,40 @@ class Course:
         return {path.name for path in (self.root / "chapters").iterdir() if path.is_dir()}
 
 
+def grade(
+    root: Path,
+    chapter: str,
+    place: Path | None = None,
+    *,
+    students: Iterable[str] = (),
+    again: bool = False,
+    jobs: int = 0,
+    dry_run: bool = False,
+    unsafe: bool = False,
+) -> list[Row]:
+    """As `run`, with submissions run in sandboxes on this machine, in `jobs` processes (one a core unless told).
+
+    Raises `ClickException`, before anything is written, where students' code can't be kept from the rest, unless
+    `unsafe`.
+    """
+    from classroom.grade.pool import engine
+    from classroom.grade.sandbox import SandboxFailed, protections
+
+    Course.load(root.resolve(), chapter)
+    try:
+        by = None if dry_run else engine(root.resolve(), chapter, jobs, unsafe)
+    except SandboxFailed as failed:
+        raise click.ClickException(
+            f"students' code can't be kept from your files and the marks here: {failed}\n"
+            "Nothing was run. `classroom doctor` says more; with --unsafe the code runs with all that you may do."
+        ) from failed
+    if unsafe:
+        click.echo("UNSAFE: what can't be protected here is left open to the students' code", err=True)
+    found = [] if dry_run else protections()
+    said = [f"{one.name}: {'on' if one.on else 'OFF'}{f' ({one.reason})' if one.reason else ''}" for one in found]
+    return run(root, chapter, place, by, students=students, again=again, dry_run=dry_run, protections=said)
+
+
 def run(
     root: Path,
     chapter: str,
@@ -400,7 +434,7 @@ def _write_if_new(path: Path, text: str) -> None:
     except OSError:
         same = False
     if not same:
-        write_whole(path, data)
+        write_whole(path, data, durable=False)
 
 
 def _tidy(course: Course) -> None:

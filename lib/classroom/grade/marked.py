@@ -8,11 +8,10 @@ import copy
 import json
 import re
 from pathlib import Path
+from typing import Any
 
-import nbformat
 from nbconvert.preprocessors import TagRemovePreprocessor
 from nbformat import NotebookNode
-from nbformat.v4 import new_code_cell, new_output
 from nbgrader.preprocessors import ClearOutput, ClearSolutions, ComputeChecksums, LockCells
 
 from classroom.grade.result import Result, Score
@@ -35,28 +34,22 @@ def without_solutions(master: NotebookNode) -> NotebookNode:
 
 def marked(chapter: NotebookNode, submission: Submission, result: Result) -> str:
     """The text of the notebook for formgrader; `chapter` is without solutions."""
-    notebook = copy.deepcopy(chapter)
-    cells = []
-    extras: dict[str, list[tuple[int, str]]] = {}
+    extras: dict[str, list[dict[str, Any]]] = {}
     for number, extra in enumerate(submission.extras):
-        extras.setdefault(extra.after, []).append((number, extra.source))
-    for cell in [None, *notebook.cells]:
-        name = cell.id if cell is not None else ""
-        if cell is not None:
-            cells.append(cell)
-            grade_id = marks(cell).get("grade_id")
-            if is_solution(cell) and grade_id in submission.answers:
-                answer = submission.answers[grade_id]
-                cell.source = answer if cell.cell_type == "code" else harmless(answer)
-            if cell.cell_type == "code":
-                score = result.scores.get(grade_id) if is_graded(cell) else None
-                cell.outputs = _outputs(result.outputs.get(name, ""), score)
-        for number, source in extras.get(name, []):
-            own = new_code_cell(source, id=f"extra-{number}")
-            own.outputs = _outputs(result.outputs.get(own.id, ""), None)
-            cells.append(own)
-    notebook.cells = cells
-    return nbformat.writes(notebook).rstrip("\n") + "\n"
+        outputs = _outputs(result.outputs.get(f"extra-{number}", ""), None)
+        own = {"cell_type": "code", "execution_count": None, "id": f"extra-{number}", "metadata": {}}
+        extras.setdefault(extra.after, []).append(own | {"outputs": outputs, "source": extra.source})
+    cells = extras.get("", [])
+    for released in chapter.cells:
+        cell, grade_id = dict(released), marks(released).get("grade_id")
+        if is_solution(released) and grade_id in submission.answers:
+            answer = submission.answers[grade_id]
+            cell["source"] = answer if cell["cell_type"] == "code" else harmless(answer)
+        if cell["cell_type"] == "code":
+            score = result.scores.get(grade_id) if is_graded(released) else None
+            cell["outputs"] = _outputs(result.outputs.get(cell["id"], ""), score)
+        cells += [cell, *extras.get(cell["id"], [])]
+    return json.dumps(dict(chapter) | {"cells": cells}, indent=1, sort_keys=True) + "\n"
 
 
 def answers_in(path: Path) -> dict[str, str]:
@@ -77,9 +70,8 @@ def harmless(prose: str) -> str:
     return PROGRAM.sub(lambda found: found[0][:-1] + GAP + ":", prose)
 
 
-def _outputs(text: str, score: Score | None) -> list[NotebookNode]:
-    outputs = [new_output("stream", name="stdout", text=text.rstrip("\n") + "\n")] if text.strip() else []
+def _outputs(text: str, score: Score | None) -> list[dict[str, Any]]:
+    texts = [text.rstrip("\n") + "\n"] if text.strip() else []
     if score is not None and score.message:
-        said = f"{score.points or 0:g} of {score.max:g} points\n{score.message}\n"
-        outputs.append(new_output("stream", name="stdout", text=said))
-    return outputs
+        texts.append(f"{score.points or 0:g} of {score.max:g} points\n{score.message}\n")
+    return [{"output_type": "stream", "name": "stdout", "text": text} for text in texts]

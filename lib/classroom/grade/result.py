@@ -111,15 +111,19 @@ def bounded(text: str, longest: int) -> str:
     return text if len(text) <= longest else text[: longest - len(note)] + note
 
 
-def write_whole(path: Path, text: str | bytes) -> None:
-    """Replace the file at `path` in one step, after its bytes are on the disk; on any error the old one stays."""
+def write_whole(path: Path, text: str | bytes, durable: bool = True) -> None:
+    """Replace the file at `path` in one step; on any error the old one stays. Its bytes are on the disk by then.
+
+    A file that can be made again need not be `durable`: then only a loss of power could leave it empty.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with open(unfinished, "wb") as file:
             file.write(text.encode("utf-8", "replace") if isinstance(text, str) else text)
-            file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         unfinished.replace(path)
     except BaseException:
         with suppress(OSError):
