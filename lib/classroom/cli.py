@@ -91,15 +91,37 @@ def check(notebook: Path) -> None:
 @click.argument("chapter")
 @click.option(
     "--submissions",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Where the students' folders are; submitted/ unless told.",
+    type=click.Path(exists=True, path_type=Path),
+    help="The folder or the zip with what was handed in, as it came; submitted/ unless told.",
 )
+@click.option("--student", "students", multiple=True, help="Grade this student only; may be given several times.")
+@click.option(
+    "--again/--resume",
+    default=False,
+    help="Grade everything again, or go on and leave what was graded and has not changed (this unless told).",
+)
+@click.option("--jobs", type=click.IntRange(1, 256), help="Sandboxes side by side; one a core unless told.")
+@click.option("--dry-run", is_flag=True, help="Say what was found and would be done; run and write nothing.")
+@click.option("--unsafe", is_flag=True, help="Run students' code also where it can't be kept from your files.")
 @click.pass_obj
-def grade(root: Path, chapter: str, submissions: Path | None) -> None:
-    """Mark what was handed in for a chapter, write feedback, and export the marks."""
-    from classroom.grade.with_nbgrader import grade
+def grade(
+    root: Path,
+    chapter: str,
+    submissions: Path | None,
+    students: tuple[str, ...],
+    again: bool,
+    jobs: int | None,
+    dry_run: bool,
+    unsafe: bool,
+) -> None:
+    """Mark what was handed in for a chapter: marks in the gradebook, feedback for each student, a report for you.
 
-    grade(root, chapter, submissions)
+    Students' code runs in sandboxes. What was marked stays marked if this is stopped, and starting again goes on.
+    """
+    from classroom.grade.class_run import grade
+
+    options = {"students": students, "again": again, "jobs": jobs or 0, "dry_run": dry_run, "unsafe": unsafe}
+    grade(root, chapter, submissions, **options)
 
 
 @main.command()
