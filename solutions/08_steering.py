@@ -394,7 +394,9 @@ for layer, vector in enumerate(vectors):
     print(f"block {layer}    " + "".join(f"{each:<24}" for each in row))
 
 # %% [markdown] tags=["quotes"]
-# QUOTE1
+# On plain reviews the direction is perfect from block 0 on: AUROC 1.00, and every verdict on the right side of the line. On negated ones it begins as a coin at 0.45, with an interval around one half; it passes 0.89 at block 2 and reaches 1.00 at block 4. So the verdict of *not at all awful* arrives at the last token later than that of *awful*.
+#
+# And now look at the last column. The line is right for 0.50 of the negated reviews, at every block, even where their order is perfect. Nearly all of them lie on one side of it. A reading that is right on the texts it was made from can be useless on the next ones, and it depends on what you ask for: the order or the verdict.
 
 # %% [markdown]
 # ## 3. How far to push
@@ -463,7 +465,9 @@ print(f"a random direction at block {LAYER}, as long as strength 2: {interval(tu
 charts.curves(range(6), {f"strength {s}": torch.stack([each.mean() for each in found]) for s, found in by_layer.items()}, label="share of verdicts turned", over="block", title="Late blocks need the smaller push")
 
 # %% [markdown] tags=["quotes"]
-# QUOTE2
+# At strength 2 the vector of block 0 turns 0.83 of the verdicts and that of block 3 turns 0.98. At strength 1 nearly nothing happens in the first blocks, and 0.53 turn at the last. A random direction of the same length turns 0.00. The push works by its direction.
+#
+# Compare with the table before. At block 0 the direction orders negated reviews no better than a coin, and it turns most verdicts all the same. Reading and steering are two questions.
 
 # %% [markdown]
 # ### Question 8.7: The control
@@ -526,9 +530,9 @@ check.control(answer_control)
 def first_component(positive: torch.Tensor, negative: torch.Tensor) -> torch.Tensor:
     """The direction that the pairs' differences share most, of length 1: (width,)."""
     ### BEGIN SOLUTION
-    differences = positive - negative  # (pair, width)
-    component = torch.linalg.svd(differences, full_matrices=False).Vh[0]
-    return component if component @ differences.mean(dim=0) > 0 else -component
+    pair_by_pair = positive - negative  # (pair, width)
+    shared = torch.linalg.svd(pair_by_pair, full_matrices=False).Vh[0]
+    return shared if shared @ pair_by_pair.mean(dim=0) > 0 else -shared
     ### END SOLUTION
 
 # %% nbgrader={"grade_id": "check-first-component", "grade": true, "points": 10}
@@ -553,7 +557,7 @@ for layer in (0, 3, 5):
     print(f"block {layer}: as it is {cosines[0]:.2f}, centred {cosines[1]:.2f}")
 
 # %% [markdown] tags=["quotes"]
-# QUOTE3
+# As they are, the differences share what the mean says: the cosine is 1.00 at each block. The centred component has 0.11, 0.19 and 0.49. It is a direction of whatever varies from pair to pair.
 
 # %% [markdown]
 # ## 5. What does it cost?
@@ -632,20 +636,20 @@ unit = in_spreads(up[LAYER], down[LAYER], vectors[LAYER], 1)
 directions = {"vector": unit, "random": random / random.norm() * unit.norm()}
 costs = {}
 print(f"{len(others)} sentences of other families, block {LAYER}")
-print("                right answer              perplexity of what follows (median)")
-for name, strengths in (("vector", (0, 1, 1.5, 2, 4)), ("random", (1, 1.5, 2, 4))):
+print("                right answer              log2 of the perplexity of what follows (median)")
+for name, strengths in (("vector", (0, 1, 2, 4)), ("random", (1, 2, 4))):
     for strength in strengths:
         edits = {LAYER: partial(push, vector=strength * directions[name])}
         texts = write(prompts, STEPS, edits)
         right = [tokenizer.decode(text[-STEPS]) in s.accepted for text, s in zip(texts, others)]
         strange = torch.tensor(strangeness(texts, STEPS))
         costs[name, strength] = sum(right) / len(right), float(strange.log2().mean())
-        print(f"{name}, {strength:<6} {interval(right):<25} {interval(strange, torch.median)}")
+        print(f"{name}, {strength:<6} {interval(right):<25} {interval(strange.log2(), torch.median)}")
 
 # %% alt="Four lines over the strength of the push: the share of verdicts turned rises to one by strength two, while the share of other sentences with the right answer falls beyond strength one, and faster for the vector than for a random direction."
-strengths = [0, 1, 1.5, 2, 4]
+strengths = [0, 1, 2, 4]
 costs["random", 0] = costs["vector", 0]
-verdicts = [turned(LAYER, strength * unit).mean() for strength in strengths]
+verdicts = [0.0, *(by_layer[s][LAYER].mean() for s in (1, 2)), turned(LAYER, 4 * unit).mean()]  # without a push none turns
 charts.curves(
     strengths,
     {
@@ -659,7 +663,10 @@ charts.curves(
 )
 
 # %% [markdown] tags=["quotes"]
-# QUOTE4
+# Up to strength 1 little is lost: 0.97 of the other sentences are still right, and the text that follows is as fluent as without a push, where a word costs 1.38 bits. But at strength 1 hardly a verdict turns at this block. At strength 2, where they do turn, 0.81 are right and a word costs 2.04 bits. At strength 4 the text has fallen apart: 0.25 right, and 18.30 bits. Words drawn blindly from the whole
+# vocabulary would cost the model less than that.
+#
+# The random direction is the control once more. At strength 2 it leaves 0.97 right, at strength 4 it leaves 0.58. So part of the harm comes from the size of the push alone, and part from this direction. There is no strength at which the verdict turns for certain and nothing else happens.
 
 # %% tags=["quoted"]
 for strength in (0, 1, 2, 4):
@@ -747,7 +754,9 @@ last = vectors[5]
 print(f"{'of plain reviews, block 5':<27}" + "".join(f"{interval(still_right(kind, {5: partial(without, direction=last)})):<24}" for kind in held))
 
 # %% [markdown] tags=["quotes"]
-# QUOTE5
+# Without the direction the verdict of plain reviews falls to 0.52 and that of contrasted ones to 0.50: a coin. A random direction costs nothing. So far it looks as if the place had been found. But 0.94 of the negated reviews keep their verdict. They never needed it.
+#
+# The last row is the strangest. At block 5 this direction puts the negated reviews in perfect order (AUROC 1.00, in the first table), and they can do without it: 1.00 are right.
 
 # %% [markdown]
 # ### Question 8.12: It reads, and is not used
@@ -798,7 +807,10 @@ cosine = torch.cosine_similarity(found["plain pairs", ""], found["negated pairs"
 print(f"cosine of the plain and the negated vector at the last token: {cosine:.2f}")
 
 # %% [markdown] tags=["quotes"]
-# QUOTE6
+# At the last token all three vectors order both kinds. At the full stop the plain vector orders plain reviews with 1.00 and negated reviews with 0.00: perfectly, and the wrong way round. It reads the tone of the adjective. The negated vector does the opposite. From plain reviews alone nobody could have told tone and verdict apart; both
+# fit every pair.
+#
+# The cosine says something else. At the last token the vectors of plain and negated reviews have a cosine of 0.25: they are nearly at right angles. This model has two ways to a verdict, and each pair set found one.
 
 # %% [markdown]
 # Reading is one thing. What does each vector **do**? Three tests: it is taken out; it is pushed against the verdict at strength 2; and it is pushed while the model is about to write an adjective (*The hotel was very*), to see whether the choice of words changes.
@@ -824,7 +836,10 @@ for name, place in (("plain pairs", ""), ("negated pairs", ""), ("half of each",
     print(f"{name + (' at the full stop' if place else ' at the last token'):<34}" + "".join(f"{number:<8.2f}" for number in numbers))
 
 # %% [markdown] tags=["quotes"]
-# QUOTE7
+# Each vector removes its own kind. Without the plain one, plain reviews are right in 0.52 of the cases and negated ones in 0.94; without the negated one it is 0.87 and 0.50. The vector from half of each takes both down to 0.52 and 0.50: it has what the two ways share, or enough of each.
+#
+# The vector of the full stop is the opposite case. It reads plain reviews perfectly, but without it every verdict is right, and at strength 2 it turns 0.00 of them. Yet it is not idle: it moves the share of words of praise from 0.36 to 0.60. It pushes the tone of the words that come, and no verdict. The vector of the last token does both, from 0.04 to 0.90, and says *positive* where
+# no verdict is due.
 
 # %% [markdown]
 # ### Question 8.13: The dial
@@ -836,7 +851,9 @@ for name, place in (("plain pairs", ""), ("negated pairs", ""), ("half of each",
 
 # %% [markdown] nbgrader={"grade_id": "written-dial", "grade": true, "solution": true, "points": 10}
 # ### BEGIN SOLUTION
-# SAMPLE
+# The figure shows that adding this one vector at block 3 makes *positive* the answer to a bad review, while a random vector of the same length does nothing. So the direction can turn the verdict. It does not show that the model keeps positivity there: when the direction of plain reviews is taken out, plain reviews fall to 0.52, but 0.94 of the negated reviews keep their
+# verdict, so the model has another way. Nor does it show that the vector is a concept: at strength 4 it makes the model say *positive* after a question about a capital, and only 0.25 of the other sentences are right, which looks more like the word that was about to be said. A vector read at the full stop follows the tone of the adjective, with an AUROC of 1.00 on plain and 0.00 on negated
+# reviews. Before using the name of a concept I would make pairs in which tone and verdict come apart, test on kinds of reviews that were not used, put a random direction of the same length beside every number, steer and ablate, and report what the push does to other sentences.
 # ### END SOLUTION
 
 # %% [markdown] tags=["rubric"]
@@ -866,16 +883,16 @@ if name := os.environ.get("GLASSBOX_MODEL"):
     @torch.no_grad()
     def real_state(text: str) -> torch.Tensor:
         notes = []
-        edited(real_block, lambda hidden: notes.append(hidden) or hidden, lambda: real_model(**real_tokenizer(text, return_tensors="pt")))
+        edited(real_block, lambda hidden: notes.append(hidden) or hidden, lambda: real_model(real_tokenizer(text, return_tensors="pt")["input_ids"]))
         return notes[0][0, -1]
 
     stacks = [torch.stack([real_state(f"I think that this is a {pair[side]} story, and it makes me feel") for pair in opposites]) for side in (0, 1)]
     real_vector = mean_difference(*stacks)
-    asked = real_tokenizer("When I think of my school, I", return_tensors="pt")
-    length = asked["input_ids"].shape[1]
+    asked = real_tokenizer("When I think of my school, I", return_tensors="pt")["input_ids"]
+    length = asked.shape[1]
     for strength in (-4, -2, 0, 2, 4):
         added = in_spreads(*stacks, real_vector, strength)
-        keep_on = partial(real_model.generate, **asked, do_sample=False, max_new_tokens=12, pad_token_id=0)
+        keep_on = partial(real_model.generate, asked, attention_mask=torch.ones_like(asked), do_sample=False, max_new_tokens=12, pad_token_id=0)
         with torch.no_grad():
             ids = edited(real_block, partial(push, vector=added), keep_on)[0]
             strange = perplexity(real_model(ids[None]).logits[0], ids, length) if len(ids) > length else float("nan")
