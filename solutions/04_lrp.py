@@ -705,7 +705,7 @@ def shown(text: str, scores: torch.Tensor, method: str) -> gb.Attribution:
 paris = {rule: relevance_of(model, ids_of(PROMPT), rule, number_of(" Paris"))[0] for rule in ("attnlrp", "cp")}
 figures.token_strip(
     [gb.explain(model, tokenizer, PROMPT, method="gradient_x_input"), *(shown(PROMPT, found["scores"], f"LRP, {rule}") for rule, found in paris.items())],
-    title="Paris: one backward pass, with and without the rules",
+    title="Without the rules, Eiffel speaks against Paris; with them, for it",
 )
 
 # %% tags=["quoted"]

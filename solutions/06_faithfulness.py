@@ -70,7 +70,7 @@ def words_of(text: str) -> list[str]:
 # %% alt="Rows of coloured tokens for six methods on one prompt about a concert. One colours superb most, one the first words, one the last word; hardly two rows are alike."
 shown = [gb.explain(model, tokenizer, PROMPT, method=name, target=ANSWER) for name in METHODS]
 shown = [replace(one, scores=one.scores * (torch.arange(len(one.scores)) > 0)) for one in shown]  # words alone
-figures.token_strip(shown, title="Six methods, one answer", names=METHODS)
+figures.token_strip(shown, title="Six methods explain one answer, and name four different words", names=METHODS)
 
 # %% tags=["quoted"]
 words = words_of(PROMPT)
@@ -924,7 +924,17 @@ else:
 # - Agreement is no proof: two methods can share a mistake.
 # - Ask for the reason **against a rival**, and the trap of the last word closes.
 #
-# Take out the note that you made at the beginning. Would you still choose the same row?
+# The measures of this chapter, in the form that all chapters have:
+#
+# | method | question | cost | trust it for | trap |
+# | --- | --- | --- | --- | --- |
+# | comprehensiveness, sufficiency | does the model need the words in front, and are they enough? | a forward pass for each share | comparing methods under one way of removing words | naming the last word wins, and asks no model |
+# | AUROC against the evidence | are the words that decide in front? | none, where the truth is known | settling a dispute | on real texts nobody knows the truth |
+# | rank correlation | do two methods order the words alike? | none beyond theirs | seeing disagreement | ten words are no sample; sentences are |
+# | consistency, sparsity | is it stable under a paraphrase, and does it name few words? | a second run | ruling out noise | a stable and short answer can be wrong |
+# | shuffled weights | does the explanation depend on what the model learned? | a few runs of the method | ruling a method out | to pass it proves nothing |
+#
+# And the methods so far. Take out the note that you made at the beginning. Would you still choose the same row?
 #
 # | method | cost | trust it for | trap |
 # | --- | --- | --- | --- |

@@ -79,7 +79,7 @@ grids.layer_grid(
     range(len(chances)),
     list(prompts),
     texts=[[tokenizer.decode(word) for word in row] for row in words],
-    title="What each layer would say",
+    title="Paris can be read from layer 1 on, Martha only from layer 5",
     label="probability of that word",
     columns="prompt",
 )
@@ -895,7 +895,7 @@ for prompt in ("", "They wrote"):
 charts.curves(
     range(len(parts.blocks)),
     {name: hit.mean(-1) for name, hit in right.items()},
-    title="Three readers of the same states",
+    title="Two readers see early what the logit lens misses",
     label="answer on top, share of sentences",
     over="layer",
 )
