@@ -7,10 +7,10 @@ import nbformat
 import pytest
 from tests.chapters import COURSE
 
-from classroom.grade.with_nbgrader import grade
+from classroom.grade.class_run import grade
 from classroom.source import is_graded, is_solution, marks
 
-pytestmark = pytest.mark.timeout(1200)
+pytestmark = [pytest.mark.timeout(1200), pytest.mark.usefixtures("sandboxes")]
 
 
 def half(points: list[int]) -> tuple[int, ...]:
