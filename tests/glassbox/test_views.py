@@ -376,6 +376,11 @@ def test_parts_stand_in_the_order_in_which_they_work():
     ]  # fmt: skip
 
 
+def test_parts_that_take_the_tokens_of_all_texts_together_say_so():
+    block = gb.views.architecture(build("opt")).data["boxes"][2]
+    assert {part["name"]: part["shape"] for part in block["parts"]}["fc1"] == "batch · seq, 40"
+
+
 def test_a_tied_unembedding_is_counted_at_the_embedding():
     boxes = {box["name"]: box for box in gb.views.architecture(build("gpt2")).data["boxes"]}
     assert (boxes["wte"]["count"], boxes["lm_head"]["count"], boxes["lm_head"]["shared"]) == (9600, 0, 9600)

@@ -130,8 +130,9 @@ def _watched(model: PreTrainedModel) -> dict[nn.Module, tuple[str, str]]:
         tensor = next((each for each in several if isinstance(each, torch.Tensor)), None)
         if tensor is None or not tensor.is_floating_point():
             return "" if tensor is None else "numbers"
-        sizes = [str(size) if size != length or place > 2 else "seq" for place, size in enumerate(tensor.shape)]
-        return ", ".join(["batch", *sizes[1:]])
+        first, *more = tensor.shape
+        sizes = ["seq" if size == length and place < 2 else str(size) for place, size in enumerate(more)]
+        return ", ".join(["batch · seq" if first == length else "batch", *sizes])  # OPT's MLPs take all texts' tokens
 
     def begin(module: nn.Module, inputs: tuple, named: dict[str, Any]) -> None:
         seen.setdefault(module, (words(*inputs, *named.values()), ""))

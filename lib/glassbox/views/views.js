@@ -161,7 +161,7 @@ function draw(root, data, body, say) {
       fill(piece.lastChild,
         make("rect", { x: 0, width: 10, y: share < 0 ? base : base - size, height: size, style: `fill:var(--gb-${share < 0 ? "less" : "mark"})` }),
         make("rect", { x: 0, width: 10, y: base, height: 1, style: "fill:var(--gb-line)" }));
-      piece.setAttribute("aria-label", `${short(data.units[unit].pieces[number], 40)} ${signed(all[number])}`);
+      piece.setAttribute("aria-label", `${data.units[unit].pieces[number]} ${signed(all[number])}`);
     });
     heading.textContent = data.headings[method];
     const known = data.evidence ? " A double line above: the evidence." : "";
@@ -246,7 +246,7 @@ function draw(root, data, body, say) {
   const links = make("g", { "aria-hidden": "true" });
   const shades = make("g", { "aria-hidden": "true" });
   const askers = data.tokens.map((token, q) =>
-    make("g", { class: "gb-cell", role: "option", "aria-label": `token ${q} ${short(token, 40)}`, transform: `translate(0 ${q * high})`, style: "cursor:pointer" },
+    make("g", { class: "gb-cell", role: "option", "aria-label": `token ${q} ${short(token)}`, transform: `translate(0 ${q * high})`, style: "cursor:pointer" },
       make("rect", { width: side - 2, height: high, style: "fill:transparent" }), make("rect", { class: "gb-ring", x: 1, y: 1, width: side - 3, height: high - 2, rx: 3 }),
       make("text", { x: side - 8, y: 14, "text-anchor": "end" }, short(token))));
   const lines = make("svg", { width: wide, height: n * high + 2, viewBox: `0 0 ${wide} ${n * high + 2}`, style: "max-width:100%" },
@@ -321,7 +321,7 @@ function draw(root, data, body, say) {
   const cells = data.layers.map((_, l) => data.tokens.map((_, c) => {
     const [words, chances] = data.cells[c][l];
     const share = chances[0];
-    return make("td", { role: "gridcell", "aria-label": `layer ${data.layers[l]}, after ${short(data.tokens[c], 40)}: ${short(data.words[words[0]], 40)} ${chance(share)}`,
+    return make("td", { role: "gridcell", "aria-label": `layer ${data.layers[l]}, after ${short(data.tokens[c], 40)}: ${short(data.words[words[0]])} ${chance(share)}`,
       style: `background:linear-gradient(rgba(var(--gb-for), ${share}), rgba(var(--gb-for), ${share})), linear-gradient(to right, var(--gb-mark) ${100 * share}%, var(--gb-grid) 0) bottom / 100% 3px no-repeat` },
       short(data.words[words[0]]));
   }));
@@ -373,7 +373,7 @@ function draw(root, data, body, say) {
   let step = 0, all = false;
   const knobs = { temperature: 1, k: null, p: 1 };
   const count = data.vocabulary;
-  const tokens = data.steps.map((each) => make("span", { class: "gb-token gb-new", role: "option", "aria-label": short(data.words[each.chosen[0]], 40) }, make("span", null, data.words[each.chosen[0]])));
+  const tokens = data.steps.map((each) => make("span", { class: "gb-token gb-new", role: "option" }, make("span", null, data.words[each.chosen[0]])));
   const text = make("div", { class: "gb-tokens" }, ...data.prompt.map((token) => make("span", { class: "gb-token", style: "cursor:auto" }, make("span", null, token))),
     make("div", { style: "display:contents", role: "listbox", "aria-label": "the words that were added", "aria-orientation": "horizontal" }, ...tokens));
   const bars = make("div"), kept = make("div", { class: "gb-note" });
