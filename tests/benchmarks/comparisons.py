@@ -87,7 +87,7 @@ COMPARISONS = [
     Comparison("lrp", method("lrp"), BACK, peers.forward_and_backward, 1.5),
     Comparison("attention", method("attention"), PASS, peers.forward, 1.2),
     Comparison("rollout", method("rollout"), PASS, peers.forward, 1.2),
-    Comparison("attention_flow", method("attention_flow"), PASS, peers.forward, None, short),
+    Comparison("attention_flow", method("attention_flow"), PASS, peers.forward, None, lambda case: case.tokens <= 32),
     Comparison("attention_norms", method("attention_norms"), PASS, peers.forward),
     Comparison("grad_attention", method("grad_attention"), BACK, peers.forward_and_backward),
     Comparison("grad_attention_rollout", method("grad_attention_rollout"), BACK, peers.forward_and_backward),

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-SECONDS = 40  # for all rounds of a case, once each call has run
+SECONDS = 20  # for all rounds of a case, once each call has run
 ROUNDS = range(3, 16)
 
 
