@@ -33,7 +33,7 @@ def graded(chapter, tmp_path_factory):
     for student, answered in handed_in.items():
         notebook = nbformat.read(root / "chapters" / chapter.name / f"{chapter.name}.ipynb", as_version=4)
         if student == "half" or (student == "all" and chapter.path != SOURCES[0]):
-            # Without the experiments, which take their time, and for which there are no marks: students delete cells, too.
+            # Without the experiments, which take their time and have no marks: students delete cells, too.
             setup = next(position for position, cell in enumerate(notebook.cells) if cell.cell_type == "code")
             notebook.cells = [cell for position, cell in enumerate(notebook.cells) if position <= setup or marks(cell)]
         for cell in notebook.cells:
