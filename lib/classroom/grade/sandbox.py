@@ -28,7 +28,7 @@ IMPORTS += ("transformers.models.gpt2.modeling_gpt2", "transformers.models.llama
 IMPORTS += ("glassbox", "glassbox.figures", "glassbox.charts", "classroom.calling", "classroom.grade.subjects")
 INSTALL = "sudo apt-get install bubblewrap"
 NEEDED = ("own namespaces", "own folders", "limits", "no capabilities")
-START_SECONDS, OPEN_SECONDS, GRACE_SECONDS = 180, 60, 3
+START_SECONDS, OPEN_SECONDS, GRACE_SECONDS = 600, 120, 5  # on a machine that has much else to do
 
 
 class SandboxFailed(Exception):
@@ -390,13 +390,20 @@ def usable_modes() -> tuple[list[Mode], list[str]]:
             if mode.as_root and os.geteuid() != 0:
                 continue
             command = [*bubblewrap(mode, Path(empty)), sys.executable, "-S", "-c", "print('here')"]
-            tried = subprocess.run(command, capture_output=True, text=True, timeout=30, stdin=subprocess.DEVNULL)
-            if tried.stdout.strip() == "here":
-                found.append(mode)
-                if mode.own_proc and not mode.as_root:
-                    break
+            try:
+                tried = subprocess.run(
+                    command, capture_output=True, text=True, timeout=OPEN_SECONDS, stdin=subprocess.DEVNULL
+                )
+                said = (tried.stderr.strip().splitlines() or ["it gave no reason"])[-1]
+            except subprocess.TimeoutExpired:
+                said = f"it did not answer in {OPEN_SECONDS} seconds"
             else:
-                reasons.append(f"{mode.name}: {tried.stderr.strip().splitlines()[-1:] or ['no reason given']}"[:300])
+                if tried.stdout.strip() == "here":
+                    found.append(mode)
+                    if mode.own_proc and not mode.as_root:
+                        break
+                    continue
+            reasons.append(f"{mode.name}: {said[:300]}")
     return found, reasons
 
 

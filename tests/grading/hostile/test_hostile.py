@@ -23,6 +23,7 @@ COURSE = Path(__file__).resolve().parents[3]
 CHAPTER = "02_rollout"
 LIMITS = Limits(cell_seconds=4, call_seconds=4, total_seconds=60, memory=1200, data=1900, disk=20, processes=32)
 CANARY = "canary-7f3a91"
+TOLD = {case.family for case in CASES} - {"honest and odd", "values"}  # a wrong value is told to the student alone
 EVERY = 8  # so many cases, and then an honest neighbour
 
 pytestmark = [pytest.mark.timeout(3600), pytest.mark.usefixtures("sandboxes")]
@@ -30,7 +31,7 @@ pytestmark = [pytest.mark.timeout(3600), pytest.mark.usefixtures("sandboxes")]
 
 @dataclass
 class Class:
-    """What was there before, and after."""
+    """A class that was graded: what was there before, and after."""
 
     root: Path
     results: dict[int, Result]
@@ -86,16 +87,16 @@ def files(root: Path) -> dict[str, str]:
     }
 
 
-def processes() -> set[str]:
-    """The ids of all processes, with their command lines."""
-    found = set()
+def processes(mark: str) -> list[str]:
+    """The processes whose environment has `mark` in it, or whose command line has: all of a sandbox end with those."""
+    found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+            command = (folder / "cmdline").read_bytes()
+            if mark.encode() in command + (folder / "environ").read_bytes() and b"resource_tracker" not in command:
+                found.append(command.replace(b"\0", b" ").decode("utf-8", "replace")[:200])
         except OSError:
             continue
-        if "classroom.grade" in command or "bwrap" in command:
-            found.add(f"{folder.name} {command[:200]}")
     return found
 
 
@@ -118,9 +119,11 @@ def graded(tmp_path_factory) -> Class:
         hand_in(root, f"{number:03}{case.student}", case, [listener.getsockname()[1]])
         if number % EVERY == 0:
             hand_in(root, f"{number:03}-neighbour", honest, [])
-    before, running, began = files(root), processes(), time.monotonic()
+    before, began = files(root), time.monotonic()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CLASSROOM_CANARY", CANARY)
+        patch.setattr("tempfile.tempdir", None)
+        patch.setenv("TMPDIR", str(tmp_path_factory.mktemp(CANARY)))
         class_run.run(root, CHAPTER, engine=pool.engine(root, CHAPTER, 2, limits=LIMITS))
     seconds = time.monotonic() - began
     listener.close()
@@ -128,8 +131,7 @@ def graded(tmp_path_factory) -> Class:
     found = [Result.read(path) for path in sorted((root / "grades" / CHAPTER / "results").glob("*.json"))]
     neighbours = [result for result in found if result.student.endswith("-neighbour")]
     results = {int(result.student[:3]): result for result in found if result not in neighbours}
-    left = sorted(processes() - running)
-    return Class(root, results, neighbours, before, files(root), left, reached, seconds)
+    return Class(root, results, neighbours, before, files(root), processes(CANARY), reached, seconds)
 
 
 def given(result: Result | None) -> float | None:
@@ -147,6 +149,8 @@ def harm(case: Case, result: Result | None) -> str:
         return "another mark"
     if case.note and case.note not in " ".join(result.notes):
         return f"no word of {case.note} for the instructor"
+    if case.family in TOLD and not result.notes:
+        return "nothing for the instructor to look at"
     return ""
 
 
