@@ -150,14 +150,14 @@ def test_the_export_has_a_line_for_each_mark(graded, course):
     assert {float(line["max_score"]) for line in lines.values()} == {AUTOMATIC + WRITTEN}
 
 
-def test_feedback_shows_the_message_and_no_hidden_test(graded, course):
+def test_feedback_shows_the_message_and_nothing_of_a_hidden_test(graded, course):
     page = (course / "feedback" / "fay" / CHAPTER / f"{CHAPTER}.html").read_text()
-    assert "The result is 4.00. It should be 343.00." in page
-    for secret in ("1024", "HIDDEN TESTS", "sum of all", "Three points for the median"):
+    assert "The result is wrong." in page, "what a hidden test expected would give its input away"
+    for secret in ("1024", "343", "HIDDEN TESTS", "total_of_all", "Three points for the median"):
         assert secret not in page
     unwritten = (course / "feedback" / "ben" / CHAPTER / f"{CHAPTER}.html").read_text()
     assert "mean is not written yet" in unwritten
-    assert "Traceback" not in unwritten.split("check-mean")[-1].split("Exercise 1.2")[0]
+    assert "Traceback" not in unwritten
 
 
 def test_the_published_chapter_is_untouched(graded, course):
