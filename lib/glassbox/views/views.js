@@ -553,7 +553,6 @@ function draw(root, data, body, say) {
     const item = make("li", { role: "treeitem", tabindex: "-1", "aria-selected": "false", "aria-expanded": part.parts ? "false" : null, keydown,
       focus: (event) => event.target === item && item !== now && select(item, false) }, face);
     face.addEventListener("click", () => (open(item, item.getAttribute("aria-expanded") === "false"), select(item, true)));
-    item.setAttribute("aria-label", `${part.times ? `${part.times} times ${part.kind}` : part.name}, ${count} parameters${shape(part) ? `, gives ${shape(part)}` : ""}${part.stream ? ", adds to the stream" : ""}`);
     parts.set(item, [part, part.times ? 1 : times]);
     if (part.parts) item.append(make("ul", { class: "gb-parts", role: "group", hidden: true }, ...part.parts.map((inner) => box(inner, part.times ? times * part.times : times))));
     return item;
