@@ -41,6 +41,27 @@ def start(root: Path, chapters: tuple[str, ...], every: bool) -> None:
 
 
 @main.command()
+@click.argument("chapters", nargs=-1)
+@click.pass_obj
+def update(root: Path, chapters: tuple[str, ...]) -> None:
+    """Bring your copies in work/ to the newest version of their chapters, with your answers; the old files are kept.
+
+    Close the notebooks in JupyterLab first, so that it does not write an old one over the new.
+    """
+    from classroom.update import update
+
+    try:
+        found = update(root, chapters)
+    except ValueError as mistake:
+        raise click.ClickException(str(mistake)) from mistake
+    for one in found:
+        kept = f"; before: {one.kept.name}" if one.kept else ""
+        click.echo(f"{one.path.relative_to(root)}  {one.status}{kept}")
+        for note in one.notes:
+            click.echo(f"    {note}")
+
+
+@main.command()
 @click.pass_obj
 def study(root: Path) -> None:
     """Copy every chapter to work/ and open the first one in JupyterLab."""
@@ -101,6 +122,7 @@ def check(notebook: Path) -> None:
     help="Grade everything again, or go on and leave what was graded and has not changed (this unless told).",
 )
 @click.option("--jobs", type=click.IntRange(1, 256), help="Sandboxes side by side; one a core unless told.")
+@click.option("--cluster", metavar="ADDRESS", default="", help="Run them on the Dask cluster with this scheduler.")
 @click.option("--dry-run", is_flag=True, help="Say what was found and would be done; run and write nothing.")
 @click.option("--unsafe", is_flag=True, help="Run students' code also where it can't be kept from your files.")
 @click.pass_obj
@@ -113,6 +135,7 @@ def grade(
     jobs: int | None,
     dry_run: bool,
     unsafe: bool,
+    cluster: str,
 ) -> None:
     """Mark what was handed in for a chapter: marks in the gradebook, feedback for each student, a report for you.
 
@@ -121,7 +144,7 @@ def grade(
     from classroom.grade.class_run import grade
 
     options = {"students": students, "again": again, "jobs": jobs or 0, "dry_run": dry_run, "unsafe": unsafe}
-    grade(root, chapter, submissions, **options)
+    grade(root, chapter, submissions, cluster=cluster, **options)
 
 
 @main.command()

@@ -116,18 +116,25 @@ def grade(
     jobs: int = 0,
     dry_run: bool = False,
     unsafe: bool = False,
+    cluster: str = "",
 ) -> list[Row]:
     """As `run`, with submissions run in sandboxes on this machine, in `jobs` processes (one a core unless told).
+
+    With the address of a Dask scheduler in `cluster` they run on its workers, each in a sandbox on its machine.
 
     Raises `ClickException`, before anything is written, where students' code can't be kept from the rest, unless
     `unsafe`.
     """
+    from classroom.grade.cluster import engine as on_cluster
     from classroom.grade.pool import engine
     from classroom.grade.sandbox import SandboxFailed, protections
 
     Course.load(root.resolve(), chapter)
     try:
-        by = None if dry_run else engine(root.resolve(), chapter, jobs, unsafe)
+        if cluster and not dry_run:
+            by = on_cluster(root.resolve(), chapter, cluster, unsafe)
+        else:
+            by = None if dry_run else engine(root.resolve(), chapter, jobs, unsafe)
     except SandboxFailed as failed:
         raise click.ClickException(
             f"students' code can't be kept from your files and the marks here: {failed}\n"
@@ -135,8 +142,9 @@ def grade(
         ) from failed
     if unsafe:
         click.echo("UNSAFE: what can't be protected here is left open to the students' code", err=True)
-    found = [] if dry_run else protections()
-    said = [f"{one.name}: {'on' if one.on else 'OFF'}{f' ({one.reason})' if one.reason else ''}" for one in found]
+    found = [] if dry_run or cluster else protections()
+    said = [f"graded on the cluster at {cluster}, each worker in its own sandbox"] if cluster else []
+    said += [f"{one.name}: {'on' if one.on else 'OFF'}{f' ({one.reason})' if one.reason else ''}" for one in found]
     return run(root, chapter, place, by, students=students, again=again, dry_run=dry_run, protections=said)
 
 
