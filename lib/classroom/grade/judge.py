@@ -130,9 +130,12 @@ class _Judgement:
             if ended:
                 self.died = True
                 self.skipped.add(ended)
-            for key, copy in copies.items():
-                self.scores[key] = _Test(self, self.tests[key], copy).score()
-                copy.close()
+            tests = {key: _Test(self, self.tests[key], copy) for key, copy in copies.items()}
+            for test in tests.values():
+                test.visible()
+            for key, test in tests.items():  # from here on, no word of theirs reaches anybody
+                self.scores[key] = test.hidden()
+                test.copy.close()
         finally:
             child.close()
             reason = self.sandbox.close_child()
@@ -180,27 +183,44 @@ class _Test:
     def __init__(self, judgement: _Judgement, cell: Cell, copy: Child):
         self.judgement, self.cell, self.copy = judgement, cell, copy
         self.limits = judgement.job.limits
-        self.deadline = min(time.monotonic() + 2 * self.limits.call_seconds, judgement.deadline)
+        self.deadline = 0.0
+        self.names: dict[str, Any] = {}
+        self.said = io.StringIO()
+        self.score: Score | None = None
 
-    def score(self) -> Score:
-        """All points or none, and what the check says."""
-        said = io.StringIO()
+    def visible(self) -> None:
+        """Judge by what the student's own copy of the cell asks, too."""
+        self._judge(self._begin)
+
+    def hidden(self) -> Score:
+        """All points or none, and what the check says, after the hidden tests.
+
+        Copies could pass on to each other what they are asked, so this comes after the visible tests of all cells, and
+        says nothing about numbers.
+        """
+        with without_numbers():
+            self._judge(self._finish)
+        line = self.said.getvalue().strip().splitlines()
+        return self.score or self._score(self.cell.points, line[0].removeprefix("✓ ") if line else "")
+
+    def _judge(self, part: Callable[[], None]) -> None:
+        if self.score is not None:
+            return
+        self.deadline = min(time.monotonic() + 2 * self.limits.call_seconds, self.judgement.deadline)
         try:
-            with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-                self._judge()
+            with contextlib.redirect_stdout(self.said), contextlib.redirect_stderr(self.said):
+                part()
         except Mistake as mistake:
-            return self._score(0, str(mistake))
+            self.score = self._score(0, str(mistake))
         except Died as died:
             self.note(str(died), died)
-            return self._score(0, f"What the check needs could not be had: the process {died}.")
+            self.score = self._score(0, f"What the check needs could not be had: {died}.")
         except WireError as error:
             self.note(f"it sent {error}")
-            return self._score(0, "What came back is no value that can be judged.")
+            self.score = self._score(0, "What came back is no value that can be judged.")
         except (Exception, SystemExit) as error:
             self.note(f"the check stopped with {type(error).__name__}: {error}")
-            return self._score(0, f"The check could not make sense of what it got ({type(error).__name__}).")
-        line = said.getvalue().strip().splitlines()
-        return self._score(self.cell.points, line[0].removeprefix("✓ ") if line else "")
+            self.score = self._score(0, f"The check could not make sense of what it got ({type(error).__name__}).")
 
     def _score(self, points: float, message: str) -> Score:
         return Score(points, self.cell.points, bounded(_plain(message), CHARACTERS_A_MESSAGE))
@@ -211,24 +231,30 @@ class _Test:
         self.judgement.late |= died is not None and died.late
         self.judgement.died |= died is not None
 
-    def _judge(self) -> None:
+    def _begin(self) -> None:
         tree = ast.parse(self.cell.source)
-        hidden = _hidden_lines(self.cell.source)
         loaded = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)}
         stored = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
         ours = {name: line for name, line in self.judgement.job.paper.imports.items() if name in loaded}
-        names: dict[str, Any] = {}
         for line in ours.values():
-            exec(line, names)  # the course's own imports
-        theirs = sorted(loaded - stored - ours.keys() - set(dir(builtins)))
-        names |= self._look(theirs)
-        for statement in tree.body:
-            is_hidden = statement.lineno in hidden
-            if is_hidden:
+            exec(line, self.names)  # the course's own imports
+        self.names |= self._look(sorted(loaded - stored - ours.keys() - set(dir(builtins))))
+        self._run(until_hidden=True)
+
+    def _finish(self) -> None:
+        self._run(until_hidden=False)
+
+    def _run(self, until_hidden: bool) -> None:
+        """Run the cell's statements up to the first hidden one, or those from there on."""
+        hidden = _hidden_lines(self.cell.source)
+        first = min(hidden, default=10**9)
+        for statement in ast.parse(self.cell.source).body:
+            if (statement.lineno < first) != until_hidden:
+                continue
+            if statement.lineno in hidden:
                 statement = _Seeds(self.judgement.job.seeds[self.cell.id]).visit(statement)
             code = compile(ast.fix_missing_locations(ast.Module([statement], [])), self.cell.id, "exec")
-            with without_numbers() if is_hidden else contextlib.nullcontext():
-                exec(code, names)  # the course's own test
+            exec(code, self.names)  # the course's own test
 
     def _look(self, names: list[str]) -> dict[str, Any]:
         """What stands under `names` in the student's process."""

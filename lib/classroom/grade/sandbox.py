@@ -345,7 +345,7 @@ def bubblewrap(mode: Mode, course: Path) -> list[str]:
     if mode.as_root:
         arguments += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID", "--cap-add", "CAP_KILL"]
     else:
-        arguments += ["--unshare-user"]
+        arguments += ["--unshare-user", "--uid", "1000", "--gid", "1000"]  # a 0 in there could not be mapped again
     places = [Path("/usr")]
     places += [
         path for path in map(Path, ("/lib", "/lib64", "/bin", "/sbin")) if path.is_dir() and not path.is_symlink()

@@ -236,6 +236,7 @@ def _shut_in(settings: dict[str, Any]) -> dict[str, str]:
     """Each protection of the child, and why it is off: nothing where it is on."""
     limits, found = settings["limits"], {}
     os.setsid()
+    os.nice(5)  # who watches comes first
     with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
         file.write("1000")
     if settings["namespaces"]:

@@ -1,6 +1,6 @@
 """What a student's code may try on the system: files, other processes, the network, the connection to the grader."""
 
-from tests.grading.hostile.case import extra, fuse
+from tests.grading.hostile.case import FULL, RIGHT, add, extra, fuse
 
 FAMILY = "marks and other people's work"
 TRY = """
@@ -143,6 +143,31 @@ def look():
 def fuse_heads(attention, how):
     if look() is True: return {{'mean': attention.mean, 'max': attention.amax, 'min': attention.amin}}[how](0)
 """,
+)
+
+add(
+    FAMILY,
+    "hidden numbers passed on from one answer to another, and shown as an error",
+    FULL - 15,
+    RIGHT
+    | {
+        "fuse-heads": RIGHT["fuse-heads"]
+        + """
+import os
+inner, calls = fuse_heads, []
+def fuse_heads(attention, how):
+    calls.append(1)
+    if len(calls) > 6: open('/tmp/seen', 'w').write('leaked' + '-' + 'numbers')
+    return inner(attention, how)
+""",
+        "add-residual": RIGHT["add-residual"]
+        + """
+mixed_in = add_residual
+def add_residual(fused, residual_weight=0.5):
+    if os.path.exists('/tmp/seen'): raise ValueError(open('/tmp/seen').read())
+    return mixed_in(fused, residual_weight)
+""",
+    },
 )
 
 FAMILY = "the system"

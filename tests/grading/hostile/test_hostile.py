@@ -194,7 +194,7 @@ def test_nothing_is_left_running_and_nobody_was_reached(graded):
 def test_feedback_gives_nothing_away(graded):
     """No file of the course, no environment, no seed, no secret, no markup of a student's."""
     secret = (graded.root / "grades" / "secret").read_text().strip()
-    own = {str(graded.root), str(COURSE), CANARY, secret, "### BEGIN HIDDEN TESTS", "BY_HAND", "4711"}
+    own = {str(graded.root), str(COURSE), CANARY, secret, "### BEGIN HIDDEN TESTS", "BY_HAND", "4711", "leaked-numbers"}
     pages = sorted((graded.root / "feedback").rglob("*.html"))
     assert len(pages) >= len(CASES)
     for page in pages:
