@@ -37,7 +37,7 @@ function toggle(name, change) {
 
 // Several cells of which one is in the tab order; the arrow keys move. rows: lists of cells, of which some may be null.
 function rove(rows, pick, { start = [0, 0], hover = true } = {}) {
-  let [row, column] = start;
+  let [row, column] = start, mouse = "";
   const cell = (r, c) => rows[r] && rows[r][c];
   function select(r, c, focus) {
     const old = cell(row, column);
@@ -70,7 +70,12 @@ function rove(rows, pick, { start = [0, 0], hover = true } = {}) {
     each.setAttribute("data-lm-suppress-shortcuts", "");
     each.addEventListener("click", () => select(r, c, true));
     each.addEventListener("focus", () => (r === row && c === column) || select(r, c, false));
-    if (hover) each.addEventListener("mouseenter", () => select(r, c, false));
+    // A box that the keyboard scrolls passes below a mouse at rest, and that picks nothing.
+    if (hover) each.addEventListener("mousemove", (event) => {
+      const there = `${event.screenX} ${event.screenY}`;
+      if (there !== mouse && (r !== row || c !== column)) select(r, c, false);
+      mouse = there;
+    });
     each.addEventListener("keydown", (event) => {
       if (event.ctrlKey || event.altKey || event.metaKey || !keys[event.key]) return;
       event.preventDefault();
