@@ -77,6 +77,7 @@ def notebook_page(tmp_path_factory):
 
 def opened(chromium, file, scheme="light", width=1280, **more):
     tab = Tab(chromium, color_scheme=scheme, viewport={"width": width, "height": 900}, **more)
+    tab.context.set_default_timeout(120_000)  # milliseconds; a busy machine is no failure
     page = tab.open(file) if more.get("java_script_enabled", True) else tab.page
     if page.url != file.as_uri():
         page.goto(file.as_uri())
