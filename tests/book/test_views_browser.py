@@ -414,8 +414,8 @@ def test_the_lens_shows_what_the_reading_says(smallworld, drawn):
 def expected_after(logits, temperature, k, p):
     """What is left of a distribution, by the definitions of the first chapter."""
     values, order = (logits / temperature).softmax(-1).sort(descending=True, stable=True)
-    kept = values.cumsum(0) - values < p
-    kept[k:] = False
+    kept = values.cumsum(0) - values < (p if p < 1 else 2)  # rounded, they reach one too early
+    kept[len(kept) if k is None else k :] = False
     cut = torch.zeros_like(values)
     cut[order[kept]] = values[kept]
     return cut / cut.sum(), int(kept.sum())
