@@ -41,7 +41,7 @@ def engine(
             for submission in submissions:
                 text = make(root, submission, on, unsafe=unsafe).to_json()
                 waiting[client.submit(work, text, version, pure=False, retries=RETRIES)] = submission
-            for future in as_completed(waiting):
+            for future in as_completed(waiting, loop=client.loop):
                 yield _result(future, waiting[future])
 
     return results

@@ -71,7 +71,7 @@ def _task(number: int, task: Task, submission: Submission, result: Result, mark:
             same = answer is None or answer.strip() == cell.source.strip()
             parts.append('<p class="none">Not answered.</p>' if same else pre(answer))
             printed = ESCAPES.sub("", result.outputs.get(cell.id, ""))
-            if printed.strip():
+            if printed.strip() and not same:
                 parts.append(f"<details><summary>What it printed</summary>{pre(printed)}</details>")
         if is_graded(cell) and name in mark.cells:
             points, most = _points([mark.cells[name]])
