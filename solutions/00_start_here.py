@@ -57,6 +57,14 @@ charts.bars([tokenizer.decode(word) for word in top.indices], top.values, label=
 # **You need** Python, vectors and matrices, and to have seen a tensor before. **Time:** 110 minutes. **The new question:** what does the model do at all?
 
 # %% [markdown]
+# These are the chapters of the course. Run the next cell whenever you like: it reads your own notebooks, and shows how far you have come in each.
+
+# %%
+from classroom.progress import progress
+
+progress()
+
+# %% [markdown]
 # ## 1. How to work, and the first exercise
 #
 # A chapter is a notebook of your own. Run its cells from top to bottom (Shift and Enter). In an exercise you write your code in

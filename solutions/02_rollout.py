@@ -62,7 +62,7 @@ figures.token_strip(layers, names=[str(layer) for layer in range(6)], label="lay
 # 5. compute attention flow, and say how it differs from rollout;
 # 6. judge whether rollout explains a prediction, against words that are known to decide it.
 #
-# **You need** queries, keys and the causal mask (the book's glossary explains them), and the product of two matrices. **Time:** 120 minutes.
+# **You need** chapter 01: queries, keys, the causal mask; and the product of two matrices. **Time:** 120 minutes.
 # **The new question:** not where one layer looks, but what arrives after all of them.
 #
 # **How to work.** Write your code in place of `raise NotImplementedError()`, run the cell, then run the check below it. A

@@ -97,7 +97,7 @@ print(torch.sign(torch.tensor([2.0, 0.0, -3.0])).tolist())
 #
 # *10 points · ●○○ · 8 minutes*
 #
-# Mend it: no entry of the result may be closer to zero than `epsilon`, and no entry may change its sign. Zero goes up.
+# Mend it: **every** entry moves by `epsilon`, away from zero and to its own side. Positive ones go up, negative ones down, and zero goes up.
 #
 # <details><summary>Hint</summary>
 #
@@ -133,7 +133,7 @@ check.stabilised(stabilised, seed=4711)
 # `x` is `(in,)`, `weight` `(out, in)`, `bias` `(out,)`, and `relevance` `(out,)` is what the outputs received. Return what the inputs get, `(in,)`.
 #
 # 1. Compute the outputs `z`, with their biases.
-# 2. What does each output hand on for each unit of it? Divide by the stabilised `z`.
+# 2. Divide each output's relevance by its stabilised `z`: that is the relevance for each unit of `z`.
 # 3. Sum over the outputs, each with its weight, and multiply by the inputs.
 #
 # <details><summary>Hint</summary>
@@ -474,7 +474,7 @@ check.activation_backward(activation_backward, seed=4711)
 # %% [markdown]
 # <details><summary>Why the check holds</summary>
 #
-# `x` times the answer must be `z` times the gradient, entry by entry. The check has zeros among its inputs. With a stabiliser in place of the case distinction the result would be right there, too, but a bit off everywhere else.
+# `x` times the answer must be `z` times the gradient, entry by entry. The check has zeros among its inputs. With a stabiliser in place of the case distinction the result is off by about ε divided by the entry: with 1e-9 nobody sees it, and the check accepts it; with 0.1 you would.
 #
 # </details>
 #
@@ -511,9 +511,9 @@ print(f"the logit: {value.detach():.2f}; input x gradient below the last norm su
 #
 # Mend it: σ is a constant, the mean is not. `x` and `gradient` are `(..., width)`, `weight` is `(width,)`.
 #
-# 1. Compute σ as LayerNorm does: the root of the variance (divided by the width, not by one less) plus `norm_epsilon`.
+# 1. Compute σ as LayerNorm does: $\sigma = \sqrt{\text{var} + \varepsilon}$, with `norm_epsilon` for ε, **inside** the root; the variance divides by the width, not by one less.
 # 2. Take the gradient through the multiplication with `weight` and the division by σ.
-# 3. Take it through the subtraction of the mean: subtract the mean over the width from it.
+# 3. Take it through the subtraction of the mean: from the gradient of step 2 subtract **its own** mean over the width, row by row.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -545,13 +545,13 @@ check.norm_backward(norm_backward, seed=4711)
 # %% [markdown]
 # <details><summary>Why the check holds</summary>
 #
-# With a zero bias, $x \odot G_x$ has to sum to $y \odot G_y$ in each row: what came in goes on. That the mean is not a constant follows from the same: it was computed from $x$ by a linear layer, and a linear layer hands back what is its due.
+# With a zero bias, $x \odot G_x$ has to sum to $y \odot G_y$ in each row: what came in goes on. That the mean is not a constant follows from the same: it was computed from $x$ by a linear layer, and a linear layer hands relevance back to what it was computed from.
 #
 # </details>
 #
 # **RMSNorm**, in Llama and its relatives, divides by the root mean square and subtracts nothing. With that as a constant each entry is multiplied by a number, $y = x \cdot (y / x)$. So it answers as an activation does, and $R_x = R_y$.
 #
-# The rest is plumbing, and it is given. `operation` makes an operation whose backward pass is your function. `relevance_rules` puts such operations in place of the model's norms, activations and attention, for the time of a `with` block; the forward pass gives the same numbers as ever. The lines to read are those with `halved`.
+# The rest is plumbing, and it is given. `operation` makes an operation whose backward pass is your function. `relevance_rules` puts such operations in place of the model's norms, activations and attention, for the time of a `with` block; the forward pass gives the same numbers as ever. The lines to read are those with `halved`. What the softmax keeps is the relevance of the weights minus that of the scores below them.
 
 # %%
 def operation(forward, backward):
@@ -718,7 +718,7 @@ for rule, found in paris.items():
 # %% [markdown] tags=["quotes"]
 # Look at the first row of the figure: by gradient × input, *Eiffel* speaks **against** Paris. With the rules it speaks for it. And look at the books. The logit is 25.6. Under `"cp"` the tokens hold 37.8 of it: more than there is. The biases hold -10.6, and the positions -1.5. Under `"attnlrp"` the softmax holds 9.8 as well. It all sums to the logit.
 #
-# *city* gets 16.8 under `"cp"` and *Eiffel* 16.2. Is *city* a reason for Paris? We come back to that.
+# *city* gets 16.8 under `"cp"` and *Eiffel* 16.2. Is *city* a reason for Paris, or for naming a city at all? A later section has the tool for that, and the last question asks you.
 
 # %% [markdown]
 # ### Question 4.10: An old acquaintance
@@ -787,7 +787,7 @@ named_parts = [(rule, part) for rule, parts in holds.items() for part in parts]
 charts.bars([f"{rule} {part}" for rule, part in named_parts], torch.tensor([sum(holds[rule][part]) / len(sentences) for rule, part in named_parts]), title="The words hold more than the logit; the biases owe the rest", label="share of the logit, mean", names_are="rule and part")
 
 # %% [markdown] tags=["quotes"]
-# The tokens hold 1.56 of the logit under `"cp"`, and the biases -0.61. Under `"attnlrp"` the tokens hold 1.13, which looks better only because the softmax holds 0.41. If somebody shows you LRP scores of this model that sum to the logit, they were scaled to do so.
+# The tokens hold 1.56 of the logit under `"cp"`, and the biases -0.61. Under `"attnlrp"` the tokens hold 1.13, which looks better only because the softmax holds 0.41. (A negative share means that the biases pull the logit down; the positions hold the small rest.) If somebody shows you LRP scores of this model that sum to the logit in sentence after sentence, ask whether they were scaled to do so.
 
 # %% [markdown]
 # ## 6. Not so fast

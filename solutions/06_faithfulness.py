@@ -288,7 +288,7 @@ check.compare(answer_compare)
 # %% [markdown]
 # ## 2. Does it point at the truth?
 #
-# Faithfulness asks the model. **Plausibility** asks somebody who knows: which words should have decided? For most texts nobody knows, and people are paid to guess. In the small world the grammar knows: it marks the *evidence*.
+# Faithfulness asks the model. **Plausibility** asks somebody who knows: which words should have decided? For most texts nobody knows, and people are paid to guess. In the small world the grammar knows: it marks the *evidence*, and we take its word for the truth.
 #
 # How far up are the words of the evidence? Take every pair of one word of the evidence and one other word. How often does the evidence have the larger score? A tie counts one half. This share is called **AUROC**. Chance is $0.5$.
 #
@@ -461,7 +461,7 @@ check.scaled(scaled, seed=4711)
 #
 # <details><summary>Hint 1</summary>
 #
-# A score's rank is the number of smaller scores, plus half of one more than the number of equal ones (itself among them).
+# A score's rank is `smaller + (equal + 1) / 2`: how many scores are smaller, and how many are equal, itself among them.
 #
 # </details>
 #
@@ -515,10 +515,10 @@ square = [[1.0 if a == b else sum(agreement[min(a, b), max(a, b)]) / len(sentenc
 charts.agreement(torch.tensor(square).numpy(), names, title="Most pairs of methods hardly agree", label="Spearman's ρ, mean over 209 sentences")
 
 # %% [markdown] tags=["quotes"]
-# Two of the six methods agree at 0.29 on average. Leave-one-out, LRP and gradient form a small club: 0.63 between LRP and leave-one-out, 0.55 between gradient and LRP. Does that speak for the three? Look who else is near. Leave-one-out agrees with *last word first* at 0.32, and the gradient is closer to *last word first* than to attention. Part of the agreement is the place in the
-# text. Agreement is not truth: two methods can make one mistake.
+# Two of the six methods agree at 0.29 on average. Leave-one-out, LRP and gradient form a small club: 0.63 between LRP and leave-one-out, 0.55 between gradient and LRP. Does that speak for the three? Look who else is near. Leave-one-out agrees with *last word first* at 0.32, and the gradient is closer to *last word first* than to attention. Part of the agreement may come from the place in the
+# text alone. Agreement is not truth: two methods can make one mistake.
 #
-# And beware of a single sentence. Ten random numbers against ten others give a $\rho$ of a half or more, up or down, in 13% of 1000 tries. The means above are over 209 sentences, and their intervals are narrow.
+# And beware of a single sentence. Ten random numbers against ten others give a $\rho$ of a half or more, up or down, in 13% of 1000 tries. The means above are over 209 sentences, and their intervals are narrow. (Sentences of one family share their templates, so they are not as independent as we pretend, and the intervals are somewhat too narrow even so.)
 
 # %% [markdown]
 # ## 4. How sure is that?
@@ -550,7 +550,7 @@ charts.agreement(torch.tensor(square).numpy(), names, title="Most pairs of metho
 #
 # 1. Make one number of each sentence: its mean difference. A long sentence counts as much as a short one.
 # 2. Toss one coin for each **sentence**.
-# 3. Count the draws whose mean is at least as large as the observed one, in size. (Allow for rounding: compare with the observed size less $10^{-9}$.)
+# 3. Count the draws whose mean is at least as large as the observed one, in size. (Compute in `double`, and allow for rounding: compare with the observed size less $10^{-9}$.)
 # 4. Return (that number + 1) / (draws + 1): the observed signs are one more draw.
 #
 # <details><summary>Hint</summary>
@@ -622,7 +622,7 @@ for part, a, b in (
 # %% [markdown] tags=["quotes"]
 # With a coin for each word the test cries "different" in 46% of the experiments in which there is no difference. With a coin for each sentence it does so in 6%, close to the one in twenty that it promises.
 #
-# Now read the real comparisons. Gradient and leave-one-out differ in their hits beyond doubt. Leave-one-out and *last word first* both stand at 0.95, and yet $p$ is 0.02: a tiny difference, but a regular one. A small $p$ says that there **is** a difference, not that it matters. Always look at the size as well. Between rollout and random scores, 0.34 and 0.39, $p$ is 0.10: chance alone can do that.
+# Now read the real comparisons. Gradient and leave-one-out differ clearly in their hits. Leave-one-out and *last word first* both stand at 0.95, and yet $p$ is 0.02: a tiny difference, but a regular one. A small $p$ says that there **is** a difference, not that it matters. Always look at the size as well. Between rollout and random scores, 0.34 and 0.39, $p$ is 0.10: chance alone can do that.
 
 # %% [markdown]
 # ## 5. Short, steady, and about the model?
@@ -799,7 +799,7 @@ charts.bars(METHODS, after_all, label="Spearman's ρ with the explanation of the
 #
 # Now the paraphrases. LRP is the steadiest, 0.86, and gradient × input the least steady, 0.22: the same fact, said in other words, gets other reasons. But rollout is steady too, 0.68, and it is easy to be steady for a method that hardly looks. In the same way, random scores pass the test of shuffling without effort. **Each test is passed by somebody useless. Only together do they say something.**
 #
-# Leave-one-out and LRP rest on 0.39 and 0.41 of the words, rollout on 0.82. These last two columns are from 20 pairs and 30 sentences, so read their intervals, not their second digits.
+# Leave-one-out and LRP rest on 0.39 and 0.41 of the words, rollout on 0.82. The columns of the paraphrases and of the shuffling are from 20 pairs and 30 sentences, so read their intervals, not their second digits.
 
 # %% [markdown]
 # ### Question 6.12: Nothing changed
@@ -860,7 +860,7 @@ for name, found in with_rival.items():
     print(f"{name:<31} {interval(found)}")
 
 # %% [markdown] tags=["quotes"]
-# One word of no importance costs 0.04. But random scores came to 0.39 on the leaderboard. Where does that come from? From the large shares: a text of which half is gone is no longer a text, whichever half it is, and now and then the draw hits the last word. That much of every comprehensiveness is about the ruin. Only what a method has above the random one is about its words.
+# One word of no importance costs 0.04. But random scores came to 0.39 on the leaderboard. Where does that come from? Mostly, it seems, from the large shares: a text of which half is gone is hardly a text, whichever half it is. And now and then the draw hits a word that decides, or the last one. So read every comprehensiveness beside the random one, and count only what is above it.
 #
 # The rival repairs leave-one-out. Its hits rise from 0.03 to 0.56, though nothing has changed but the question. The lesson is larger than this method: **before you choose a method, choose the question**.
 
@@ -918,7 +918,7 @@ else:
 # %% [markdown]
 # ## 8. Take away
 #
-# - Faithful means true of the model; plausible means convincing to people. Measure both, and never take one for the other.
+# - Faithful means true of the model; plausible means convincing to somebody who judges it, a person or, here, the grammar. Measure both, and never take one for the other.
 # - Each measure can be fooled. Put a random explanation, and one that knows nothing but the places, beside every number.
 # - The sentence is the unit. An interval without one, or a p-value over words, says nothing.
 # - Agreement is no proof: two methods can share a mistake.
@@ -940,12 +940,12 @@ else:
 # | --- | --- | --- | --- |
 # | attention | one forward pass | seeing where one layer looks | a weight is no influence; blind to the answer |
 # | rollout | one forward pass | where information **could** flow | prefers early words; blind to the answer |
-# | gradient (its size) | one backward pass | finding the words that decide | no sign; loud words of the question |
+# | gradient (its size) | one backward pass | finding the words that decide | no sign; large gradients at the words that ask the question |
 # | gradient × input | one backward pass | a first look with a sign | the sign is often wrong; depends on where zero is |
 # | integrated gradients | some fifty backward passes | a sum that fits | the baseline decides |
 # | LRP | one backward pass | scores with a sign, for needed words | the rules for attention and norms are choices |
-# | leave one out | a forward pass for each word | what is needed, on any model | the last word, unless there is a rival; twins |
-# | LIME, Shapley values | hundreds of forward passes | words that work together | most of the texts are no texts |
+# | leave one out | a forward pass for each word | what is needed, on any model | the last word, unless there is a rival; words that stand in for each other |
+# | LIME, Shapley values | hundreds of forward passes | words that matter only in combination | most of the texts are no texts |
 #
 # **Which one?** No method wins everywhere. Decide by your question.
 #

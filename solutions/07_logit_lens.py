@@ -105,10 +105,10 @@ grids.layer_grid(
 #
 # $$\text{logits}_l = W_U \cdot \text{norm}(h_l)$$
 #
-# That is the **logit lens**. $h_0$ is the embedding, $h_6$ what the sixth block leaves. In GPT-2 the norm is a LayerNorm: take off the mean, divide by the standard deviation, multiply by a gain, add a bias.
+# That is the **logit lens**. Blocks are counted from 0, and so are heads: head 2.4 is head 4 of block 2. $h_l$ is what enters block $l$: $h_0$ is the embedding, $h_1$ what block 0 leaves, and $h_6$ what the last block leaves. In GPT-2 the norm is a LayerNorm: take off the mean, divide by the standard deviation, multiply by a gain, add a bias.
 #
 # **By hand.** The width is 3, the gain all ones, the bias all zeros, and $h = (4, 1, 1)$. The mean is 2, what is left is $(2, -1, -1)$, and its mean square is 2. Divided by $\sqrt 2$: $(1.41, -0.71, -0.71)$. Three words, whose rows of $W_U$ are *Paris* $(1, 0, 0)$, *Rome* $(0, 2, 0)$ and *the*
-# $(0, 1, 1)$, get the logits $1.41, -1.41, -1.41$. Without the norm it would be $4, 2, 2$. Not the order alone: how *sure* the reading is depends on the norm.
+# $(0, 1, 1)$, get the logits $1.41, -1.41, -1.41$. Without the norm it would be $4, 2, 2$. The top word stays the same here, but how *sure* the reading is depends on the norm.
 
 # %% [markdown]
 # ### Exercise 7.1: The lens
@@ -117,7 +117,7 @@ grids.layer_grid(
 #
 # `hidden` is `(..., width)` with any number of axes in front; `gain` and `bias` are `(width,)`, `unembedding` is `(vocabulary, width)`. Return the logits, `(..., vocabulary)`.
 #
-# 1. Unless `norm` is False: take off the mean over the width.
+# 1. Take off the mean over the width. (If `norm` is False, skip this and the next two steps, and only unembed.)
 # 2. Divide by the root of the mean square of what is left, plus $10^{-5}$ under the root.
 # 3. Multiply by the gain, add the bias.
 # 4. Unembed.
@@ -223,7 +223,7 @@ check.readings(readings, seed=4711)
 #
 # </details>
 #
-# Now the norm. What does the lens show if it is left out? Both are right by their own lights: the words come in much the same order. But compare how sure they are.
+# Now the norm. What does the lens show if it is left out? With or without it, the words come in much the same order. Compare how sure the two readings are.
 
 # %% tags=["quoted"]
 gain, bias, unembedding = (w.detach() for w in (parts.final_norm.weight, parts.final_norm.bias, parts.unembedding.weight))
@@ -236,7 +236,7 @@ for layer, state in enumerate(states):
     print("   ".join(line))
 
 # %% [markdown] tags=["quotes"]
-# The embedding is 2 long, and the stream after one block 142. Without the norm that length goes into the logits: at layer 2 the lens is certain of *eight*, with 1.00, where the lens with the norm gives it 0.28. Neither is right, but one of them says that it does not know. The norm takes the length away, as the model does at its end. From here on the lens has its norm.
+# The embedding is 2 long, and the stream after one block 142. Without the norm that length goes into the logits: at layer 2 the lens is certain of *eight*, with 1.00, where the lens with the norm gives it 0.28. Neither names the right word, but one of them says that it does not know. The norm takes the length away, as the model does at its end. From here on the lens has its norm.
 
 # %% [markdown]
 # ## 2. Follow the answer
@@ -384,15 +384,15 @@ for number in torch.stack([settle[family_of == n].float().mean() for n in range(
     print(f"{families[number]:<19} {settle[family_of == number].float().mean():.1f}")
 
 # %% [markdown] tags=["quotes"]
-# On average the answer is settled at layer 1.99. Verdicts of reviews, where one word decides and a *not* turns it round, can be read after a single block. A list that is repeated needs 3.1: to go on with it, a head has to find the earlier copy, and that takes one layer to mark what came before each word and another to look for it. *giver_receiver*,
-# as in *Leo showed the camera to*, takes until 3.9, and the opposites until 2.6. So the lens tells easy questions from hard ones. Can it be taken at its word?
+# On average the answer is settled at layer 1.99. Verdicts of reviews, where one word decides and a *not* turns it round, can be read after a single block. A list that is repeated needs 3.1: to go on with it, a head has to find the earlier copy, and that takes at least two layers, one to mark what came before each word and another to look for it. *giver_receiver*,
+# as in *Leo showed the camera to*, takes until 3.9, and the opposites until 2.6. So the lens sees answers come at different depths. Can it be taken at its word?
 
 # %% [markdown]
 # ### Question 7.6: A low rank
 #
 # *5 points · ●●○ · 3 minutes*
 #
-# At layer 3, the lens gives the answer rank 300. What follows?
+# At layer 3, the lens gives the answer rank 300, far down the list. What follows?
 #
 # - **a** At layer 3 the model does not know the answer.
 # - **b** At layer 3 the answer does not stand out in the directions that the unembedding reads. It may be there in others.
@@ -472,7 +472,7 @@ check.fit(fit, seed=4711)
 #
 # </details>
 #
-# Train one for layer 1, on 300 sentences that have nothing to do with those that we read. Guess: will it do as well on ours?
+# Train one for layer 1, on some 300 other sentences of the same kinds. Guess: will it do as well on ours?
 
 # %% tags=["quoted"]
 training = [s for family in families for s in smallworld.sample(family, 15, seed=8)]
@@ -517,7 +517,7 @@ for family in ("opposites", "sequences", "giver_receiver", "repeats"):
 
 # %% [markdown] tags=["quotes"]
 # At layer 0 the logit lens is 42.20 nats away, since it repeats the word that was read with full confidence, and at layer 1 still 1.56. The tuned lens has 0.73 there. It settles earlier, by 0.60 layers. Look at the opposites: the logit lens needed 2.6 layers, the tuned lens 1.0. So it seems that the answer was there after one
-# block, in a language of its own. With *giver_receiver* and *repeats* the translator does not help. There the answer does seem to come late.
+# block, in a language of its own, or else the translator guessed; section 6 has a test for that. With *giver_receiver* and *repeats* the translator does not help. There the answer does seem to come late.
 
 # %% [markdown]
 # ### Question 7.8: What does the translator know?
@@ -691,7 +691,7 @@ for name in ("MLP 0", "head 2.4", "head 4.3"):
 print("the largest shares of Martha less Leo:", ", ".join(f"{name} {difference[name]:.1f}" for name in sorted(difference, key=difference.get)[:-4:-1]))
 
 # %% [markdown] tags=["quotes"]
-# The first MLP gave *Martha* 10.8, and *Leo* 9.4: it wrote "here comes a name". Head 2.4 has the largest share of all heads, 4.3, and gave *Leo* 4.2. It copies names, whosever they are. A logit has no meaning by itself, since only differences of logits decide. So ask for a **foil**: the direction is *Martha*'s row of $W_U$ less *Leo*'s. Then what both have
+# The first MLP gave *Martha* 10.8, and *Leo* 9.4: it wrote "here comes a name". Head 2.4 gave *Martha* 4.3 and *Leo* 4.2: in this sentence it gives both names the same. A logit has no meaning by itself, since only differences of logits decide. So ask for a **foil**: the direction is *Martha*'s row of $W_U$ less *Leo*'s. Then what both have
 # in common drops out.
 
 # %% alt="A grid with a row for each layer and a column for each of the eight heads, the bias and the MLP: shares of the logit of Martha less that of Leo. Heads 6 and 7 of layer 4 and head 1 of layer 5 are dark blue; the layers below are pale."
@@ -705,14 +705,14 @@ grids.layer_grid(
     range(len(table)),
     columns,
     texts=[[f"{share:z.1f}" for share in row] for row in table.tolist()],
-    title="Heads of blocks 4 and 5 decide for Martha and against Leo",
+    title="Heads of blocks 4 and 5 write most of Martha less Leo",
     label="share of the logit",
     columns="part",
     signed=True,
 )
 
 # %% [markdown] tags=["quotes"]
-# Heads 4.7, 5.1 and 4.6 tell the two apart, with 5.7, 3.5 and 3.2. That fits what the lens said at the top of the chapter: *Leo* up to layer 4, which is before block 4 has spoken, and *Martha* after it. Two methods that see the same from two sides are worth more than either.
+# Heads 4.7, 5.1 and 4.6 tell the two apart, with 5.7, 3.5 and 3.2. That fits what the lens said at the top of the chapter: *Leo* up to layer 4, which is before block 4 has spoken, and *Martha* after it. Two methods that see the same are worth more than either, though both read with the same unembedding.
 
 # %% [markdown]
 # If a head has a large share, the answer should suffer without it. Guess by how much, and in how many of the sentences the model will then say something else. For each sentence we take the head with the largest share of the answer, set its mix to zero at all words, and ask again. We do the same with each head of layer 0, whatever its share.
@@ -779,7 +779,7 @@ for family in ("pronouns", "giver_receiver", "agreement", "repeats"):
 
 # %% [markdown] tags=["quotes"]
 # Take away the head that wrote most of the answer, and the answer changes in 0.03 of the sentences. It is one voice among many, and it does not help to choose it by its lead over the most probable rival: 0.02. In *pronouns* the top head has a share of 2.1 and nothing is lost without it: others make up for it. Take away the most needed head of layer 0, whose own share is 0.24, and 7.42 are lost, and the answer changes in
-# 0.35 of the sentences. It had hardly written anything of the answer. It had brought the news. (It was chosen because it is needed, so look at the eight heads of layer 0 on average as well, and remember that a silent head is something that the layers above have never met.)
+# 0.35 of the sentences. It had hardly written anything of the answer at the last word. It had carried information that later parts used, perhaps at other words, since we silence it at all of them and the share counts the last alone. (It was chosen because it is needed, so look at the eight heads of layer 0 on average as well, and remember that a silent head is something that the layers above have never met.)
 
 # %% [markdown]
 # ### Question 7.11: Direct
@@ -805,7 +805,7 @@ check.direct(answer_direct)
 # %% [markdown]
 # ## 5. Ask the model itself
 #
-# The logit lens reads with the last layer's eyes, the tuned lens with a translator's. There is a third reader that understands each layer by profession: the layers above it. Take the hidden state out of its text, put it into **another prompt** at the same layer, and let the model go on. What it says then, it says about that state. This is a **patchscope**.
+# The logit lens reads with the last layer's eyes, the tuned lens with a translator's. There is a third reader, which was trained to read each layer: the layers above it. Take the hidden state out of its text, put it into **another prompt** at the same layer, and let the model go on. What it says then, it says about that state. This is a **patchscope**.
 #
 # **By hand.** The prompt has three words, with $h_1 = (a, b, c)$ at layer 1, and the state to be understood is $x$. Put in at position 2: $h_1 = (a, b, x)$. Blocks 1, 2, ... go on with that, and the word after the last position is read. $a$ and $b$ stay as they are, and so does everything below.
 
@@ -901,7 +901,7 @@ charts.curves(
 )
 
 # %% [markdown] tags=["quotes"]
-# At layer 1 the logit lens reads the answer in 0.67 of the sentences, the tuned lens in 0.81, and the model's own upper layers, in a text about something else, in 0.84. They get nothing of the sentence but this one state. So the answer was in it, also where the logit lens saw something else, and *cold* was in it from the first block on. But mind the prompt: with *They wrote* it is 0.79, and with nothing but the start token 0.44. What the state cannot say in one
+# At layer 1 the logit lens reads the answer in 0.67 of the sentences, the tuned lens in 0.81, and the model's own upper layers, in a text about something else, in 0.84. They get nothing of the sentence but this one state. So the state holds enough for the upper layers to get to the answer, also where the logit lens saw something else, and for *cold* it does so from the first block on. Whether it holds the answer itself, or only what the answer is made from, this does not tell. But mind the prompt: with *They wrote* it is 0.79, and with nothing but the start token 0.44. What the state cannot say in one
 # prompt it may say in another.
 
 # %% [markdown]
@@ -925,7 +925,7 @@ for layer in range(4):
     print(f"all {len(sentences)} sentences, layer {layer}   right once {interval(once[layer])}   right twice {interval(twice[layer])}")
 
 # %% [markdown] tags=["quotes"]
-# At layer 0 the tuned lens is right once in 13 of 33 reviews, and never for the counterfactual too: a stopped clock. At layer 1 it is right twice in 0.73 of the sentences, and that is no luck. Without the truth about each sentence the guesses would have passed for an early insight.
+# At layer 0 the tuned lens is right once in 13 of 33 reviews, and never for the counterfactual too: it says the same whatever the evidence is. At layer 1 it is right twice in 0.73 of the sentences, and that is no luck. Without the truth about each sentence the guesses would have passed for an early insight.
 #
 # **A patchscope that comes too late.** Now ask about another place. The state at the last word of a landmark, *Tower*, goes into *The Colosseum is located in the city of* in the place of *Colosseum*. Does the model then name the city of the Eiffel Tower? Guess for each layer.
 
@@ -946,8 +946,8 @@ for layer in range(3):
     print(f"put in at layer {layer}: their city {interval(said == cities)}   Rome {interval(said == rome)}")
 
 # %% [markdown] tags=["quotes"]
-# Put in at layer 0, the last piece of a landmark's name brings its city along in 0.48 of the cases (one piece of *Spanish Steps* is not the whole of it). From layer 1 on it never does: the answer is *Rome*, always. Not because the state says nothing, but because nobody reads it there any more. The prompt's last word has fetched *Colosseum* in the
-# first block and does not come back. What a patchscope shows depends on who still looks. Silence is not absence.
+# Put in at layer 0, the last piece of a landmark's name brings its city along in 0.48 of the cases (one piece of *Spanish Steps* is not the whole of it). From layer 1 on it never does: the answer is *Rome*, always. Not because the state says nothing, but because nobody reads it there any more. The likely reason is that the prompt's last word has fetched *Colosseum* in the
+# first block and does not look again. What a patchscope shows depends on who still looks.
 #
 # **A share that is direct only.** You have seen it: the head that carries the news has next to no share. And all shares rest on a norm that is held still. Take a part away in earnest, and the norm's scale changes with it, and so does what the later parts do.
 

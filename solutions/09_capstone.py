@@ -52,7 +52,7 @@ print(f"the model says {comparison.attributions[0]['lrp'].target_token!r}")
 # %% [markdown]
 # The review is positive, and three of five methods say that the word *bad* did it. One says *really*, one *short*. You can't send that to the director. Which of them do you believe, and how would you find out?
 #
-# This chapter has no new method of attribution. It is about what comes after: from scores to a statement that somebody can act on, with every claim tested on the model before it leaves your desk. **Work with a decision of your own as well:** put another prompt into `PROMPT` above and run all cells again. The numbers in the text are those of
+# This chapter has no new method of attribution. It is about what comes after: from scores to a statement that somebody can act on, with every claim tested on the model before it leaves your desk. **Work with a decision of your own as well:** put another review into `PROMPT` above and run all cells again. For another kind of sentence set `WANTED` in section 3, too, to the answers that count. The numbers in the text are those of
 # Jack's review.
 #
 # **After this chapter you can**
@@ -63,7 +63,7 @@ print(f"the model says {comparison.attributions[0]['lrp'].target_token!r}")
 # 4. hold an explanation in words against the attribution that it speaks of;
 # 5. hand on a report that shows its own checks.
 #
-# **You need** chapters 03 to 06: attributions, taking words away, faithfulness. **Time:** 120 minutes. **The new question:** not what a method says, but what you can answer for.
+# **You need** chapters 03, 05 and 06: attributions, taking words away, faithfulness. **Time:** 120 minutes. **The new question:** not what a method says, but what you can answer for.
 
 # %% [markdown]
 # ## 1. From scores to words
@@ -77,7 +77,7 @@ print(f"the model says {comparison.attributions[0]['lrp'].target_token!r}")
 #
 # *10 points · ●○○ · 8 minutes*
 #
-# `scores` are `(words,)`. Return the places of the fewest words that hold at least `share` of the sum of absolute scores, the largest first, as a list of whole numbers.
+# `scores` are `(words,)`. Places are counted from 0. Return the places of the fewest words that hold at least `share` of the sum of absolute scores, the largest first, as a list of whole numbers.
 #
 # <details><summary>Hint</summary>
 #
@@ -150,7 +150,7 @@ check.votes(votes, seed=4711)
 #
 # </details>
 #
-# Now ask whether a vote is worth more than a voice. On 210 held-out sentences the grammar knows which words decide the answer. **Guess first:** when four or five of the five methods agree on the top word, how often is it right? And when only two agree?
+# Now ask whether a vote is worth more than a voice. On 210 held-out sentences the grammar knows which words decide the answer. (It is the grammar that knows. The model answers nearly all such sentences rightly, also when these words are exchanged, so we take them for the truth about it.) **Guess first:** when four or five of the five methods agree on the top word, how often is it right? And when only two agree?
 
 # %% tags=["quoted"]
 def interval(values: list[float]) -> str:
@@ -182,8 +182,7 @@ everything = [hit for found in by_votes.values() for hit in found]
 print(f"all together      {interval(everything)}")
 
 # %% [markdown] tags=["quotes"]
-A vote helps: where at most two methods agree, the word is evidence in 0.47 of the sentences, and where three agree in 0.76. But it is no proof. Where four or five agree it is still right in no more than 0.74, so every fourth such word decides nothing. All together the vote finds the evidence in 0.66, and the gradient alone in 0.70: you can lose by asking
-# more people. And on Jack's review the word with three votes, *bad*, is not what the grammar goes by. The verdict follows the main clause, *really brilliant*, and *despite a bad design* is the part that it outweighs.
+# A vote helps: where at most two methods agree, the word is evidence in 0.47 of the sentences, and where three agree in 0.76. But it is no proof. Where four or five agree it is still right in no more than 0.74, so every fourth such word is not evidence. All together the vote finds the evidence in 0.66, and the gradient alone in 0.70: asking more methods was no better than asking that one. And on Jack's review the word with three votes, *bad*, is not what the grammar goes by. The verdict follows the main clause, *really brilliant*, and *despite a bad design* is the part that it outweighs.
 
 # %% [markdown]
 # ### Question 9.3: What agreement is worth
@@ -263,8 +262,8 @@ for names in (["bad"], ["brilliant"], ["really", "brilliant"], ["brilliant", "de
     print(f"{' '.join(names):<22} enough: {'yes' if enough else 'no':<4} needed: {'yes' if needed else 'no':<4} alone it says {with_kept(chosen)!r}, without it {with_kept(~chosen)!r}")
 
 # %% [markdown]
-*bad* is neither enough nor needed: without it the model still says *positive*. But *brilliant* is neither, too. Kept alone, none of the four sets leaves a question that could be answered, and the model begins or goes on with some other text. Only the last set is needed. Hold on to a doubt: what have these tests tested, the words or the question that they stand
-# in? It comes back at the end.
+# *bad* is neither enough nor needed: without it the model still says *positive*. And neither is *brilliant*. Kept alone, none of the four sets leaves a question that could be answered, and the model begins or goes on with some other text. Only the last set is needed. Keep one question for section 6: did these tests test the words, or the question that they stand
+# in?
 
 # %% [markdown]
 # ## 3. What would have changed the answer
@@ -320,14 +319,14 @@ check.exchanges(exchanges, seed=4711)
 #     return probability < 0.5
 # ```
 #
-# The symptom: it reports changes after which the model still gives the old answer, with 0.4, ahead of nine others with less. And it does not care what the new answer is. After *the verdict negative* the model says a full stop. That is no other verdict. It is the end of a sentence.
+# The symptom: it reports changes after which the model still gives the old answer, with 0.4, ahead of nine others with less. And it does not care what the new answer is. Exchange the last word, *is*, for *negative*: the text ends in *the verdict negative*, and the model goes on with a full stop. That is no other verdict. It is the end of a sentence.
 
 # %% [markdown]
 # ### Exercise 9.6: Find the bug
 #
 # *10 points · ●●○ · 10 minutes*
 #
-# `logits` are `(texts, vocabulary)`, the model's after each changed text. `answer` is the number of the old answer. Return truth values `(texts,)`: does the model now **say** something else, and if `wanted` is a list of numbers, one of these? The old answer never counts, even if it is in `wanted`.
+# `logits` are `(texts, vocabulary)`, the model's after each changed text. `answer` is the token id of the old answer. Return truth values `(texts,)`: does the model now **say** something else, and if `wanted` is a list of numbers, one of these? The old answer never counts, even if it is in `wanted`.
 #
 # <details><summary>Hint</summary>
 #
@@ -388,7 +387,7 @@ for name, found in in_evidence.items():
     print(f"{name:<34} found in {len(found)} of {len(sentences)}, in the evidence {interval(found)}")
 
 # %% [markdown] tags=["quotes"]
-If any other answer counts, a turn is found nearly always, and the exchanged word is evidence in 0.36 of the sentences. If only answers to the same question count, in 0.79. The search is the same, the model is the same. What was wrong with the first is what it was asked: it mostly breaks the question, and then calls the result an explanation.
+# If any other answer counts, a turn is found nearly always, and the exchanged word is evidence in 0.36 of the sentences. If only answers to the same question count, in 0.79. The search is the same, the model is the same. What was wrong with the first is what it was asked: it mostly breaks the question, and then calls the result an explanation.
 
 # %% [markdown]
 # ### Exercise 9.7: The smallest change
@@ -467,7 +466,7 @@ changed = [change.get(place, word) for place, word in enumerate(words)]
 print(f"the smallest change: {', '.join(f'{words[place]} -> {word}' for place, word in change.items())}; the model says {says_words(changed)!r}")
 
 # %% [markdown]
-The list holds all single changes that turn the verdict. Every one exchanges *really* for a word that takes *brilliant* back. Not one exchanges *bad*, the word that three methods put first. The smallest change stands on the first line that your function met, and since the options come in the order of their probability, it is one that somebody might write: *the film was not brilliant*.
+# The list holds all single changes that turn the verdict. Every one exchanges *really* for a word that takes *brilliant* back. Not one exchanges *bad*, the word that three methods put first: for each word we tried the five that the model finds most probable in that place, and none of those for *bad* turns anything. (With other candidates the list might be longer: none found means none among those tried.) A function that goes through the options in their order, the most probable first, finds *really -> not*, and that is a text that somebody might write: *the film was not brilliant*.
 # Others are not. Nobody writes *far brilliant*.
 
 # %% [markdown]
@@ -504,7 +503,7 @@ check.wanted(answer_wanted)
 #
 # *10 points · ●●○ · 12 minutes*
 #
-# Return two lists of words in small letters, each word once and sorted: the important words that are **missed**, and the quoted words that are **unsupported**. Quotes may hold several words and punctuation (`"not superb,"` names *not* and *superb*). Words are whole: *art* is not named by *part*.
+# Return two lists of words in small letters, each word once and sorted: the important words that are **missed**, and the quoted words that are **unsupported**. Compare the important words in small letters as well. Quotes may hold several words and punctuation (`"not superb,"` names *not* and *superb*). Words are whole: *art* is not named by *part*.
 #
 # <details><summary>Hint</summary>
 #
@@ -546,11 +545,13 @@ narrator = gb.narration.template
 # narrator = gb.narration.local(*gb.load("a folder or a name"))  # a causal model of transformers
 
 lrp = comparison.attributions[0]["lrp"]
-in_front = [words[place] for place in front_words(lrp.scores[1:])]
-facts = gb.narration.Facts(PROMPT, says_words(words).strip(), in_front, (joined(changed), says_words(changed).strip()))
+in_front = [words[place] for place in front_words(lrp.scores[1:]) if words[place].isalpha()]
+turn = (joined(changed), says_words(changed).strip()) if change else None  # the changed text and its answer, if one was found
+facts = gb.narration.Facts(PROMPT, says_words(words).strip(), in_front, turn)
 explanation = narrator(facts)
 print(explanation)
-missed, unsupported = held_against(explanation.split("Had the text")[0], [*in_front, facts.answer])
+about_the_text = explanation.split("Had the text")[0]  # what follows quotes the changed text
+missed, unsupported = held_against(about_the_text, [*in_front, facts.answer])  # the answer may be quoted too
 print(f"missed: {missed}, unsupported: {unsupported}")
 
 invented = f'The model answered "{facts.answer}" because the "brilliant" acting outweighs a "bad" script.'
@@ -559,7 +560,7 @@ print(invented)
 print(f"missed: {missed}, unsupported: {unsupported}")
 
 # %% [markdown]
-# The second explanation was made up, and it reads better than the first. It even fits what we know about films. It does not fit the attribution, and the check says so.
+# The second explanation was made up, and it reads better than the first. It even fits what we know about films. It does not fit the attribution, and the check says so, for the quoted words. It can't see *acting* and *script*, which are inventions too: nobody quoted them.
 
 # %% [markdown]
 # ### Question 9.10: It passed
@@ -631,9 +632,11 @@ check.table_row(table_row, seed=4711)
 # beside this notebook. Open it.
 
 # %%
+reviews = [s for family in ("review_plain", "review_negated", "review_contrasted") for s in smallworld.sample(family, 70, seed=3)]
+verdicts = [says_of(tokenizer(s.prompt, return_tensors="pt")["input_ids"][0]) == s.answer for s in reviews]
 chosen = torch.tensor([place in front_words(lrp.scores[1:]) for place in range(len(words))])
 enough, needed = enough_and_needed(with_kept, chosen)
-missed, unsupported = held_against(explanation.split("Had the text")[0], [*in_front, facts.answer])
+missed, unsupported = held_against(about_the_text, [*in_front, facts.answer])
 strip = figures.token_strip(list(comparison.attributions[0].values()), title="What five methods put in front")
 report = gb.report(
     "report.html",
@@ -653,7 +656,7 @@ report = gb.report(
                 model,
                 purpose="to be explained, in a course; not to sort anybody's reviews",
                 data="sentences about a small world, written by a grammar",
-                measured="1.00 of the verdicts on held-out reviews of the same grammar are right",
+                measured=f"{sum(verdicts) / len(verdicts):.2f} of the verdicts on {len(verdicts)} held-out reviews of the same grammar are right",
                 limits="knows no word and no sentence from outside its world",
             )
         ],
@@ -664,10 +667,9 @@ print(f"{report.name}: {report.stat().st_size // 1024} kB")
 # %% [markdown]
 # ## 6. Not so fast
 #
-*Needed* sounds like proof. Put the test itself to the test: on 210 reviews the grammar knows the evidence, and LRP gives you its words in front. **Guess:** which of the two are needed more often, by the definition of section 2?
+# *Needed* sounds like proof. Put the test itself to the test: on 210 reviews the grammar knows the evidence, and LRP gives you its words in front. **Guess:** which of the two are needed more often, by the definition of section 2?
 
 # %% tags=["quoted"]
-reviews = [s for family in ("review_plain", "review_negated", "review_contrasted") for s in smallworld.sample(family, 70, seed=3)]
 front_is_enough, front_is_needed, evidence_is_enough, evidence_is_needed = [], [], [], []
 for s in reviews:
     s_ids = tokenizer(s.prompt, return_tensors="pt")["input_ids"][0]
@@ -692,8 +694,8 @@ for name, found in (
     print(f"{name:<30} {interval(found)}")
 
 # %% [markdown] tags=["quotes"]
-LRP's words in front are needed in 1.00 of the reviews. The evidence, the words that truly decide, in 0.28. The test prefers the wrong explanation, and by far. The reason is the one from the chapter on perturbation: among LRP's words there is nearly always *is* or *verdict*, a word of the question. Take it away and there is no verdict to give, so the answer is another one. Take *brilliant* away
-# and the text still asks for a verdict, and the model still gives one, in many cases the same. And nothing is ever enough: alone, the evidence leads to the same answer in 0.00 of the reviews, because the question is gone. Taking words away tests whether the text is still a text. Exchanging words within the same question does not have this flaw, which is why the counterfactual is what you should send.
+# LRP's words in front are needed in 1.00 of the reviews. The evidence, the words that decide by the grammar, in 0.28. The test prefers the wrong explanation, and by far. The reason is the one from the chapter on perturbation: among LRP's words there is mostly one of the question, such as *is* or *verdict*. Take it away and there is no verdict to give, so the answer is another one. Take *brilliant* away
+# and the text still asks for a verdict, and the model still gives one, in many cases the same. And nothing is ever enough: alone, the evidence leads to the same answer in 0.00 of the reviews, because the question is gone. Taking words away tests whether the text is still a text. Exchanging words within the same question has much less of this flaw, which is why the counterfactual is what you should send.
 
 # %% [markdown]
 # ### Question 9.12: To the director
@@ -704,7 +706,7 @@ LRP's words in front are needed in 1.00 of the reviews. The evidence, the words 
 
 # %% [markdown] nbgrader={"grade_id": "written-explanation", "grade": true, "solution": true, "points": 10}
 # ### BEGIN SOLUTION
-The model put Jack's review on the poster because it read *really brilliant* as the verdict on the film, and did not hold the *bad design* against it. I did not take this from a picture: I put changed reviews to the model. When *really* is exchanged for *not* and nothing else, it says *negative*. When *bad* is exchanged for any of five other likely words, it still says *positive*.
+# The model put Jack's review on the poster because it read *really brilliant* as the verdict on the film, and did not hold the *bad design* against it. I did not take this from a picture: I put changed reviews to the model. When *really* is exchanged for *not* and nothing else, it says *negative*. When *bad* is exchanged for any of five other likely words, it still says *positive*.
 # Three of the five methods that I used point at *bad* all the same, so please do not trust a coloured picture alone; in tests on sentences where the truth is known, a word that several methods agree on is wrong about every fourth time. What I do not know is how the model would judge reviews with words or sentences that it has never seen, and one review says little about the others. I also do not know which
 # part of the model makes the difference. If a verdict matters to somebody, a person should read the review, and the author should be able to object; the model may sort what nobody disputes.
 # ### END SOLUTION
@@ -764,7 +766,7 @@ else:
 # | vote of several methods | do they name the same words? | the sum of theirs | seeing disagreement | methods made alike err alike |
 # | enough, needed | does the answer hang on these words? | two forward passes | a claim about this text | shortened texts are not normal texts |
 # | counterfactual | what would have changed the answer? | many forward passes | something that anybody can try | the question changes with the words |
-# | check of the wording | does the explanation name what the attribution names? | none | catching inventions | right words, wrong reasons |
+# | check of the wording | does the explanation name what the attribution names? | none | catching quoted words without support | right words, wrong reasons |
 #
 # **Further reading**
 #

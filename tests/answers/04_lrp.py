@@ -33,6 +33,11 @@ STABILISED = Exercise(
         ("absolute", lambda z, e: z.abs() + e, "signs are lost"),
         ("inwards", lambda z, e: torch.where(z >= 0, z - e, z + e), "towards zero"),
         ("zeros only", lambda z, e: z + e * (z == 0), "Only zeros were moved"),
+        (
+            "small ones only",
+            lambda z, e: torch.where(z.abs() >= e, z, torch.where(z < 0, -e, e)),
+            "closer to zero than epsilon",
+        ),
         ("clamped", lambda z, e: z.clamp(min=e), "set to epsilon"),
         ("own epsilon", lambda z, e: stable(z), "always 1e-9"),
         ("in place", lambda z, e: z.add_(e), "changed the data"),
@@ -87,7 +92,7 @@ SHARE_BACK = Exercise(
         ("absolute", absolute_shares, "absolute values"),
         ("apart", lambda x, w, b, r, e=1e-9: w * x * unit(x, w, b, r, e)[:, None], "each output apart"),
         ("scaled", scaled, "scaled so that nothing is missing"),
-        ("own epsilon", lambda x, w, b, r, e=1e-9: share(x, w, b, r), "always 1e-9"),
+        ("own epsilon", lambda x, w, b, r, e=1e-9: share(x, w, b, r), "`epsilon` has no effect"),
         (
             "sign of zero",
             lambda x, w, b, r, e=1e-9: x * ((r / (w @ x + b + e * torch.sign(w @ x + b))) @ w),
@@ -122,6 +127,17 @@ def walk_by_recursion(layers, pixels, digit, epsilon=1e-9):
     return share_by_loops(pixels, weight, bias, relevance, epsilon)
 
 
+def walk_before_relu(layers, pixels, digit, epsilon=1e-9):
+    kept, z = [pixels], pixels
+    for weight, bias in layers:
+        kept.append(weight @ z + bias)
+        z = kept[-1].relu()
+    relevance = only(kept[-1], digit, kept.pop()[digit])
+    for (weight, bias), x in list(zip(layers, kept, strict=True))[::-1]:
+        relevance = share(x, weight, bias, relevance, epsilon)
+    return relevance
+
+
 def only(z, digit, value):
     return torch.eye(len(z), dtype=z.dtype)[digit] * value
 
@@ -153,6 +169,7 @@ EXPLAIN_DIGIT = Exercise(
         ),
         ("no bias on the way back", lambda *a: walk(*a, bias_back=0.0), "left out on the way back"),
         ("hidden layer", lambda *a: walk(*a, stop=1), "stopped at the hidden layer"),
+        ("before the relu", walk_before_relu, "before its ReLU"),
         ("own epsilon", lambda a, p, d, e=1e-9: walk(a, p, d), "not passed on"),
         ("gradient", slope, "This is the gradient"),
     ],
@@ -220,6 +237,8 @@ SOFTMAX = Exercise(
         ("times weights", lambda s, a, r: a * (r - a * r.sum(-1, keepdim=True)), "multiplied by the weights"),
         ("plus", lambda s, a, r: s * (r + a * r.sum(-1, keepdim=True)), "Plus instead of minus"),
         ("through", lambda s, a, r: r, "as if the softmax conserved it"),
+        ("no keepdim", lambda s, a, r: s * (r - a * r.sum(-1)), "sum with `keepdim=True`"),
+        ("weighted sum", lambda s, a, r: s * (r - a * (a * r).sum(-1, keepdim=True)), "weighted with A"),
         ("mean", lambda s, a, r: s * (r - a * r.mean(-1, keepdim=True)), "A mean was taken"),
     ],
 )
@@ -296,11 +315,20 @@ def mean_of_all(x, w, g, e=1e-5):
     return back - back.mean()
 
 
+def deviation_of(x, e):
+    return (x.var(-1, unbiased=False, keepdim=True) + e).sqrt()
+
+
 NORM = Exercise(
     check=check.norm_backward,
     right=[norm, norm_by_autograd],
     wrong=[
         ("as it was", own_gradient, "The bug is still there"),
+        (
+            "mean of x",
+            lambda x, w, g, e=1e-5: g * w / deviation_of(x, e) - x.mean(-1, keepdim=True),
+            "The mean of x was subtracted",
+        ),
         ("mean constant", mean_constant, "The mean was taken for a constant"),
         ("no weight", lambda x, w, g, e=1e-5: norm(x, w * 0 + 1, g, e), "The weight is missing"),
         ("no sigma", with_sigma(lambda x, e: 1.0), "division by sigma is missing"),

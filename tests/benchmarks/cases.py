@@ -41,7 +41,7 @@ class Case:
     @property
     def long(self) -> bool:
         """Whether asking about each token takes minutes."""
-        return self.model.num_parameters() * self.tokens > 2**34
+        return self.model.num_parameters() * self.tokens > 2**33
 
     def run(self, **inputs: torch.Tensor):
         mask = torch.ones(next(iter(inputs.values())).shape[:2], dtype=torch.long)

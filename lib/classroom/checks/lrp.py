@@ -19,7 +19,7 @@ def stabilised(student: Callable, seed: int = 0) -> None:
     cases = [
         (torch.tensor([2.0, 0.0, -3.0], dtype=torch.float64), 0.5),
         (drawn(seed, 3, 4).index_fill(1, torch.tensor(2), 0.0), 0.1),
-        (torch.tensor([[-0.1, 0.1], [0.0, -2.0]], dtype=torch.float64), 0.1),
+        (torch.tensor([[-0.1, 0.1], [0.0, -2.0]], dtype=torch.float64), 0.25),
     ]
     judge_all(
         [call(student, *case) for case in cases],
@@ -36,8 +36,11 @@ def stabilised(student: Callable, seed: int = 0) -> None:
             "Everything was moved towards zero, not away from it.": [
                 torch.where(z >= 0, z - e, z + e) for z, e in cases
             ],
-            "Only zeros were moved. Numbers close to zero have to go as well, or they make shares without bound.": [
+            "Only zeros were moved. Numbers close to zero make shares without bound: every entry moves.": [
                 z + e * (z == 0) for z, e in cases
+            ],
+            "Only what was closer to zero than epsilon was moved. Every entry moves, and by epsilon.": [
+                torch.where(z.abs() < e, torch.where(z >= 0, e, -e), z) for z, e in cases
             ],
             "Numbers below epsilon were set to epsilon, so that negative ones are lost.": [
                 z.clamp(min=e) for z, e in cases
@@ -107,7 +110,7 @@ def share_back(student: Callable, seed: int = 0) -> None:
             "The result was scaled so that nothing is missing. What the bias holds has to be missing.": [
                 r * case[3].sum() / r.sum() for r, case in zip(right, cases, strict=True)
             ],
-            "Epsilon is always 1e-9, whatever was asked for.": [_share(*case[:4]) for case in cases],
+            "`epsilon` has no effect: divide by `stabilised(z, epsilon)`.": [_share(*case[:4]) for case in cases],
         },
         tolerance=1e-7,
         names=[
@@ -148,6 +151,15 @@ def _explained(layers: Layers, pixels, digit, epsilon=1e-9, relu=True, start=Non
     relevance = relevance if start is None else start(logits)
     for (weight, bias), x in zip(layers[::-1], inputs[::-1], strict=True):
         relevance = _share(x, weight, bias * (not without_bias), relevance, epsilon)
+    return relevance
+
+
+def _before_relu(layers: Layers, pixels, digit, epsilon=1e-9):
+    inputs, logits = _forward(layers, pixels)
+    sums = [weight @ x + bias for (weight, bias), x in zip(layers, inputs, strict=True)]
+    relevance = _only(logits, digit)
+    for (weight, bias), x in zip(layers[::-1], [pixels, *sums[:-1]][::-1], strict=True):
+        relevance = _share(x, weight, bias, relevance, epsilon)
     return relevance
 
 
@@ -193,6 +205,9 @@ def explain_digit(student: Callable, seed: int = 0) -> None:
             ],
             "The biases are left out on the way back. The outputs that are shared out have them.": [
                 _explained(*case, without_bias=True) for case in cases
+            ],
+            "A later layer's input was kept before its ReLU. What the layer was given is what comes after.": [
+                _before_relu(*case) for case in cases
             ],
             "You stopped at the hidden layer. Go back to the pixels.": [_hidden(*case) for case in cases],
             "Epsilon was not passed on to share_back.": [_explained(*case[:3]) for case in cases],
@@ -336,6 +351,12 @@ def softmax_rule(student: Callable, seed: int = 0) -> None:
             "You multiplied by the weights in the end. Multiply by the scores.": [
                 _handed(a, a, r) for _, a, r in cases
             ],
+            "The sum ran along the right axis and was put against the wrong one: sum with `keepdim=True`.": [
+                s * (r - a * r.sum(-1)) for s, a, r in cases
+            ],
+            "The sum was weighted with A before it was taken. Sum the relevance alone.": [
+                s * (r - a * (a * r).sum(-1, keepdim=True)) for s, a, r in cases
+            ],
             "Plus instead of minus.": [s * (r + a * r.sum(-1, keepdim=True)) for s, a, r in cases],
             "The relevance was handed through as it came, as if the softmax conserved it.": [r for _, _, r in cases],
             "A mean was taken over the keys. Sum.": [s * (r - a * r.mean(-1, keepdim=True)) for s, a, r in cases],
@@ -457,6 +478,9 @@ def norm_backward(student: Callable, seed: int = 0) -> None:
             ],
             "This is the relevance. Return G; it is multiplied by x later.": [
                 case[0] * _norm_answer(*case) for case in cases
+            ],
+            "The mean of x was subtracted. Subtract the mean of the gradient that came through sigma.": [
+                _norm_answer(*case, mean=False) - case[0].mean(-1, keepdim=True) for case in cases
             ],
             "The mean runs over everything. Each row has its own.": [
                 (s := _norm_answer(*case, mean=False)) - s.mean() for case in cases
