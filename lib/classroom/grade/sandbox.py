@@ -370,7 +370,7 @@ def bubblewrap(mode: Mode, course: Path) -> list[str]:
     arguments += ["--proc", "/proc"] if mode.own_proc else ["--dev-bind", "/proc", "/proc"]
     arguments += ["--dev", "/dev", "--perms", "1777", "--size", "100000000", "--tmpfs", "/tmp"]
     arguments += ["--ro-bind", str(course), "/course", "--ro-bind", str(LIB / "smallworld"), "/course/smallworld"]
-    arguments += ["--remount-ro", "/", "--chdir", "/"]
+    arguments += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/"]
     inside = {"PYTHONPATH": "/course", "PATH": f"{sys.prefix}/bin:/usr/bin:/bin", "HOME": "/home/student"}
     for name, value in (VARIABLES | inside).items():
         arguments += ["--setenv", name, value]
