@@ -26,10 +26,12 @@ def box(request, sandboxes):
     modes = [mode for mode in sandbox.usable_modes()[0] if mode.as_root == (request.param == "as root")]
     if not modes:
         pytest.skip("only root may have this kind")
+    one = Sandbox(["glassbox.attention.rollout"], LIMITS, imports=("torch", "glassbox", "smallworld"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sandbox, "usable_modes", lambda: (modes, []))
-        with Sandbox(["glassbox.attention.rollout"], LIMITS, imports=("torch", "glassbox", "smallworld")) as one:
-            yield one
+        one.start()
+    yield one
+    one.stop()
 
 
 @pytest.fixture

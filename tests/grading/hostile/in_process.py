@@ -54,7 +54,7 @@ wire.Writer.node = lambda self, value, depth=0: {"tuple": []}
 worker.Child._call = lambda self, order, raw: ({"done": True, "value": None, "points": 10, "unchanged": True}, [])
 """,
     deserved=0,
-    note="check-",
+    note="classroom",
 )
 extra(
     FAMILY,
@@ -191,7 +191,7 @@ for _ in range(5):
             os._exit(0)
 time.sleep(20)
 """,
-    note="memory",
+    note="fuse-heads",
 )
 fuse(
     FAMILY,

@@ -67,12 +67,12 @@ for path in glob.glob('/proc/*/environ') + glob.glob('/proc/*/cmdline') + glob.g
 """,
 )
 fuse(
-    FAMILY,
+    "the reference",
     "the reference in the library",
     "import glassbox.attention\ndef fuse_heads(attention, how):\n    return glassbox.attention.FUSIONS[how](attention[None])[0]",
 )
 fuse(
-    FAMILY,
+    "the reference",
     "the reference in the library, imported anew",
     """
 import importlib, sys
@@ -82,7 +82,7 @@ def fuse_heads(attention, how):
 """,
 )
 fuse(
-    FAMILY,
+    "the reference",
     "the reference in the checks",
     "from classroom.checks import rollout as theirs\ndef fuse_heads(attention, how):\n    return theirs.FUSIONS[how](attention, 0)",
 )

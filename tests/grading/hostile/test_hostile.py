@@ -23,7 +23,7 @@ COURSE = Path(__file__).resolve().parents[3]
 CHAPTER = "02_rollout"
 LIMITS = Limits(cell_seconds=4, call_seconds=4, total_seconds=60, memory=1200, data=1900, disk=20, processes=32)
 CANARY = "canary-7f3a91"
-TOLD = {case.family for case in CASES} - {"honest and odd", "values"}  # a wrong value is told to the student alone
+TOLD = {"marks and other people's work", "the system", "the connection to the grader", "time"}
 EVERY = 8  # so many cases, and then an honest neighbour
 
 pytestmark = [pytest.mark.timeout(3600), pytest.mark.usefixtures("sandboxes")]
