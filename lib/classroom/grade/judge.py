@@ -24,6 +24,7 @@ from classroom.grade.job import Cell, Job
 from classroom.grade.notices import notices
 from classroom.grade.result import CHARACTERS_A_MESSAGE, Result, Score, Status, bounded
 from classroom.grade.sandbox import Child, Died, Sandbox
+from classroom.grade.stage import EMPTY
 from classroom.grade.subjects import Functions, model_node, put_on, tokenizer_node
 from classroom.grade.wire import STUDENT, Reader, WireError, Writer
 
@@ -173,6 +174,8 @@ class _Judgement:
             self.late = True
             output += f"\n[This cell was interrupted after {seconds:g} seconds.]"
             self.notes.append(f"{step.key}: interrupted after {seconds:g} seconds.")
+        if not step.is_theirs and failed == "NotImplementedError" and EMPTY in output:
+            output = "[This cell shows what the chapter teaches, and is not run while a class is graded.]"
         self.outputs.setdefault(step.key, output)
         return ""
 

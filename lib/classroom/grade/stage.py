@@ -33,6 +33,9 @@ def __getattr__(name):
 '''
 
 
+EMPTY = "is what this chapter teaches: here it is empty"
+
+
 def build(lib: Path, folder: Path, teaches: list[str]) -> None:
     """Write the course at `lib` into the empty `folder`, without what is in `teaches` (dotted names)."""
     for name in NEEDED:
@@ -45,6 +48,9 @@ def build(lib: Path, folder: Path, teaches: list[str]) -> None:
         (package / "__init__.py").write_text("")
     for check in ("__init__", *(path.stem for path in (lib / "classroom" / "checks").glob("[a-z]*.py"))):
         (checks / f"{check}.py").write_text(NO_CHECKS)
+    for tool in (lib / "classroom").glob("[a-z]*.py"):  # a chapter may greet its reader with one
+        if not (folder / "classroom" / tool.name).exists():
+            (folder / "classroom" / tool.name).write_text(NO_CHECKS)
     copy_library(lib / "glassbox", folder / "glassbox", teaches)
     (folder / "smallworld").mkdir()  # mounted there: its weights are large, and nothing in it is an answer
     for path in (folder, *folder.rglob("*")):
@@ -86,9 +92,7 @@ def _defined(node: ast.stmt) -> set[str]:
 
 def _empty(nodes: list[ast.stmt], name: str) -> None:
     """Take out the bodies of functions and the values of tables."""
-    refusal = ast.parse(
-        f"raise NotImplementedError({f'{name} is what this chapter teaches: here it is empty.'!r})"
-    ).body
+    refusal = ast.parse(f"raise NotImplementedError({f'{name} {EMPTY}.'!r})").body
     for node in nodes:
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             node.body = refusal
