@@ -463,7 +463,10 @@ def test_uploads_are_untouched_and_the_table_says_what_came_of_them(toy_course, 
     grade(toy_course)
     assert before == {path: path.read_bytes() for path in (toy_course / "submitted").rglob("*.ipynb")}
     printed = capsys.readouterr().out
-    assert re.search(r"\[1/4, about \d+ s left\] ada: 14 points", printed)
+    assert "[1/4] ada: 14 points" in printed
+    assert re.search(r"\[2/4, about \d+ s left\] ben: 0 points", printed)
+    if os.name == "posix":
+        assert (toy_course / "grades").stat().st_mode & 0o077 == 0, "nobody else reads the marks"
     assert "dee                         11 of 20     waits for a person: written-choice" in printed
     assert "torn                     no mark       01_averages/01_averages.ipynb: not a notebook" in printed
     assert "5 submissions: 4 with a mark, 8.0 points on average, 1 without; 2 wait for a person" in printed

@@ -239,7 +239,7 @@ def _run(course: Course, book: Book, todo: list[Received], kept: int, engine: En
     if engine is None:
         raise click.ClickException("nothing here can run submissions")
     left = {item.submission.student: item for item in todo}
-    started, width = time.monotonic(), len(str(len(todo)))
+    first, width = 0.0, len(str(len(todo)))
     for result in engine([item.submission for item in todo]):
         item = left.get(result.student)
         if item is None or result.digest != item.submission.digest or result.chapter != course.chapter:
@@ -248,8 +248,10 @@ def _run(course: Course, book: Book, todo: list[Received], kept: int, engine: En
         del left[result.student]
         result = _keep(course, book, _checked(course, book, result), item)
         done = len(todo) - len(left)
-        spent = time.monotonic() - started
-        remaining = f", about {_duration(spent / done * len(left))} left" if left else ""
+        now = time.monotonic()
+        first = first or now  # before it the sandboxes were started, which says nothing of what is left
+        seconds = (now - first) / max(1, done - 1) * len(left)
+        remaining = f", about {_duration(seconds)} left" if left and done > 1 else ""
         points = sum(score.points or 0 for score in result.scores.values())
         what = f"{points:g} points" if result.scores else f"not graded: {(*result.notes, 'no reason given')[0]}"
         click.echo(f"[{done:>{width}}/{len(todo)}{remaining}] {result.student}: {what}")

@@ -361,7 +361,7 @@ def back_up(url: str, folder: Path) -> Path | None:
 @contextmanager
 def lock(path: Path) -> Iterator[None]:
     """Keep a second grader out. The lock goes with the process that holds it, however that ends."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)  # other accounts need not read what is in grades/
     with open(path, "a+", encoding="utf-8") as file:
         if not _locked(file):
             file.seek(0)
