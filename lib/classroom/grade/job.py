@@ -101,15 +101,12 @@ def make(root: Path, submission: Submission, on: Paper, limits: Limits | None = 
 
 def run(job: Job) -> Result:
     """Do a job in this process's sandbox. A sandbox that fails is tried once more; then there is no mark, and no 0."""
-    from classroom.grade.judge import CannotCross, judge
+    from classroom.grade.judge import judge
 
     failed = None
     for _ in range(2):
         try:
             return judge(job, _sandbox(job))
-        except CannotCross as error:
-            close()
-            return not_graded(job.submission, f"The check can't be judged outside: {error}")
         except SandboxFailed as error:
             failed = error
             close()

@@ -218,6 +218,9 @@ class _Test:
         except Died as died:
             self.note(str(died), died)
             self.score = self._score(0, f"What the check needs could not be had: {died}.")
+        except CannotCross as error:
+            self.note(f"it can't be judged outside, and waits for a person: {error}")
+            self.score = Score(None, self.cell.points, "A person will look at this one.")
         except WireError as error:
             self.note(f"it sent {error}")
             self.score = self._score(0, "What came back is no value that can be judged.")
@@ -307,7 +310,7 @@ class Remote:
         try:
             order = {"do": "call", "key": self.key, "args": writer.node(args), "kwargs": writer.node(kwargs)}
         except (TypeError, WireError) as error:
-            raise CannotCross(f"{self.test.cell.id}: {error}") from error
+            raise CannotCross(str(error)) from error
         try:
             answer, raw = self.test.ask(order, writer.raw, functions.answer)
             return self._outcome(answer, raw, functions, models)
