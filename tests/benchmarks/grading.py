@@ -84,8 +84,9 @@ def stock(root: Path, jobs: int) -> float:
         students = sorted(path.name for path in (root / "submitted").iterdir())
         began = time.monotonic()
         for student in students:
-            assert grader.autograde(CHAPTER, student, force=True)["success"]
-            assert grader.generate_feedback(CHAPTER, student, force=True)["success"]
+            for step in (grader.autograde, grader.generate_feedback):
+                outcome = step(CHAPTER, student, force=True)
+                assert outcome["success"], outcome.get("log", "")[-2000:]
         took = time.monotonic() - began
     with Gradebook(grader.coursedir.db_url) as gradebook:
         assert all(gradebook.find_submission(CHAPTER, student).score == FULL for student in students)
