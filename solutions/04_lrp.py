@@ -873,9 +873,9 @@ print(f"correlation of both explanations         {interval(related)}")
 #
 # monkey_patch(modeling_llama)
 # model = modeling_llama.LlamaForCausalLM.from_pretrained(name)
-# x = model.get_input_embeddings()(ids).detach().requires_grad_()
-# model(inputs_embeds=x, use_cache=False).logits[0, -1].max().backward()
-# scores = (x * x.grad).sum(-1)
+# embedded = model.get_input_embeddings()(ids).detach().requires_grad_(True)
+# model(inputs_embeds=embedded, use_cache=False).logits[0, -1].max().backward()
+# scores = (embedded * embedded.grad).sum(-1)
 # ```
 #
 # You know each of these lines now: only the first three are not plain gradient × input. `zennit` has the rules for convolutional networks, and captum has `LRP` for plain layers. glassbox has `method="lrp"` with `rule="attnlrp"` or `"cp"`, and `details["accounting"]` says what biases, softmax and ε hold: read it before you say that anything is conserved.

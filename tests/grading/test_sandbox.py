@@ -11,7 +11,7 @@ import pytest
 
 from classroom.grade import job, sandbox, secret, stage
 from classroom.grade.job import Cell, Job, Paper
-from classroom.grade.sandbox import MODES, Limits, Sandbox, SandboxFailed
+from classroom.grade.sandbox import MODES, Limits, Sandbox, SandboxFailed, bubblewrap, python_inside
 from classroom.grade.submission import Extra, Submission
 
 LIB = Path(__file__).resolve().parents[2] / "lib"
@@ -325,3 +325,11 @@ def test_the_secret_stays_out_of_jobs(tmp_path):
 
 def test_modes_are_tried_from_the_strongest_down():
     assert [mode.as_root for mode in MODES] == [True, False, False]
+
+
+def test_the_environment_is_seen_wherever_it_lies(tmp_path):
+    """Also in /tmp, in whose place the sandbox and each submission have a folder of their own."""
+    command = bubblewrap(MODES[0], tmp_path)
+    shown = [command[place + 2] for place, word in enumerate(command) if word == "--ro-bind"]
+    assert python_inside().startswith(tuple(f"{folder}/" for folder in shown))
+    assert not any(folder == "/tmp" or folder.startswith("/tmp/") for folder in shown)

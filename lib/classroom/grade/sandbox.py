@@ -138,7 +138,7 @@ class Sandbox:
         self._log = tempfile.TemporaryFile()
         program = ["-c", "from classroom.grade.worker import main; main()", str(theirs.fileno())]
         outside = {"PYTHONPATH": str(course), "PATH": os.environ.get("PATH", os.defpath), "HOME": str(course)}
-        command = [*bubblewrap(mode, course), sys.executable] if mode.bubblewrap else [sys.executable]
+        command = [*bubblewrap(mode, course), python_inside()] if mode.bubblewrap else [sys.executable]
         try:
             self.process = subprocess.Popen(
                 command + program,
@@ -338,6 +338,19 @@ VARIABLES = {
 }
 
 
+# The virtual environment has a place of its own in the sandbox: outside it may lie in /tmp, which is another one there.
+ENVIRONMENT = "/environment"
+
+
+def _in_environment() -> bool:
+    return sys.prefix != sys.base_prefix
+
+
+def python_inside() -> str:
+    """Where the sandbox sees the Python that runs here."""
+    return f"{ENVIRONMENT}/bin/{Path(sys.executable).name}" if _in_environment() else sys.executable
+
+
 def bubblewrap(mode: Mode, course: Path) -> list[str]:
     """The command that starts a program in the sandbox; the course as the sandbox sees it lies in `course`."""
     arguments = ["bwrap", "--unshare-pid", "--unshare-ipc", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
@@ -352,7 +365,7 @@ def bubblewrap(mode: Mode, course: Path) -> list[str]:
     ]
     places += [path for path in map(Path, ("/etc/ld.so.cache", "/etc/fonts", "/etc/alternatives", "/etc/localtime"))
                if path.exists()]  # fmt: skip
-    for prefix in (sys.base_prefix, sys.prefix, os.path.realpath(sys.executable)):
+    for prefix in (sys.base_prefix, os.path.realpath(sys.executable), *([] if _in_environment() else [sys.prefix])):
         path = Path(prefix) if Path(prefix).is_dir() else Path(prefix).parents[1]
         if not any(path.is_relative_to(place) for place in places):
             places.append(path)
@@ -369,9 +382,11 @@ def bubblewrap(mode: Mode, course: Path) -> list[str]:
     arguments += ["--perms", "0755", "--dir", "/home", "--perms", "0755", "--dir", "/home/student"]
     arguments += ["--proc", "/proc"] if mode.own_proc else ["--dev-bind", "/proc", "/proc"]
     arguments += ["--dev", "/dev", "--perms", "1777", "--size", "100000000", "--tmpfs", "/tmp"]
+    if _in_environment():
+        arguments += ["--ro-bind", sys.prefix, ENVIRONMENT]
     arguments += ["--ro-bind", str(course), "/course", "--ro-bind", str(LIB / "smallworld"), "/course/smallworld"]
     arguments += ["--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/"]
-    inside = {"PYTHONPATH": "/course", "PATH": f"{sys.prefix}/bin:/usr/bin:/bin", "HOME": "/home/student"}
+    inside = {"PYTHONPATH": "/course", "PATH": f"{Path(python_inside()).parent}:/usr/bin:/bin", "HOME": "/home/student"}
     for name, value in (VARIABLES | inside).items():
         arguments += ["--setenv", name, value]
     return [*arguments, "--"]
@@ -389,7 +404,7 @@ def usable_modes() -> tuple[list[Mode], list[str]]:
         for mode in MODES:
             if mode.as_root and os.geteuid() != 0:
                 continue
-            command = [*bubblewrap(mode, Path(empty)), sys.executable, "-S", "-c", "print('here')"]
+            command = [*bubblewrap(mode, Path(empty)), python_inside(), "-S", "-c", "print('here')"]
             try:
                 tried = subprocess.run(
                     command, capture_output=True, text=True, timeout=OPEN_SECONDS, stdin=subprocess.DEVNULL
