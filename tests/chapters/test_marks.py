@@ -13,6 +13,10 @@ from classroom.source import is_graded, is_solution, marks
 pytestmark = [pytest.mark.timeout(1200), pytest.mark.usefixtures("sandboxes")]
 
 
+# What a person judges for now, because the check's own run would have to be on both sides of the sandbox at once.
+BY_A_PERSON = {"08_steering": ["check-edited"]}
+
+
 def half(points: list[int]) -> tuple[int, ...]:
     """The first exercises, as early as can be, whose points are half of all or as near as these come."""
     every = (chosen for size in range(len(points) + 1) for chosen in itertools.combinations(range(len(points)), size))
@@ -29,11 +33,12 @@ def graded(chapter, tmp_path_factory):
     points = {cell.id: marks(cell)["points"] for cell in chapter.notebook.cells if is_graded(cell)}
     coded = [name for name in solutions if name not in points]
     first_half = [coded[i] for i in half([points[f"check-{name}"] for name in coded])]
-    handed_in = {"all": list(solutions), "none": [], "half": first_half}
+    handed_in = {"all": list(solutions), "none": []}
+    if chapter.path == SOURCES[0]:  # the experiments run again for each student, so one chapter has to be enough
+        handed_in["half"] = first_half
     for student, answered in handed_in.items():
         notebook = nbformat.read(root / "chapters" / chapter.name / f"{chapter.name}.ipynb", as_version=4)
-        if student == "half" or (student == "all" and chapter.path != SOURCES[0]):
-            # Without the experiments, which take their time and have no marks: students delete cells, too.
+        if student == "half":  # without the experiments: students delete cells, too
             setup = next(position for position, cell in enumerate(notebook.cells) if cell.cell_type == "code")
             notebook.cells = [cell for position, cell in enumerate(notebook.cells) if position <= setup or marks(cell)]
         for cell in notebook.cells:
@@ -43,8 +48,12 @@ def graded(chapter, tmp_path_factory):
         path.parent.mkdir(parents=True)
         nbformat.write(notebook, path)
     rows = {row.student: row for row in grade(root, chapter.name)}
-    return rows, {"automatic": sum(points[f"check-{name}"] for name in coded), "total": sum(points.values()),
-                  "half": sum(points[f"check-{name}"] for name in first_half)}  # fmt: skip
+    left = BY_A_PERSON.get(chapter.name, [])
+    return rows, {
+        "automatic": sum(points[f"check-{name}"] for name in coded if f"check-{name}" not in left),
+        "half": sum(points[f"check-{name}"] for name in first_half),
+        "total": sum(points.values()),
+    }
 
 
 def test_right_answers_get_full_marks(graded, chapter):
@@ -52,15 +61,18 @@ def test_right_answers_get_full_marks(graded, chapter):
     assert rows["all"].score == points["automatic"], rows["all"]
     assert rows["all"].max_score == points["total"] == chapter.meta["points"]
     written = [cell.id for cell in chapter.notebook.cells if is_graded(cell) and is_solution(cell)]
-    assert list(rows["all"].waiting) == written, "what is written waits for a person"
+    by_a_person = BY_A_PERSON.get(chapter.name, [])
+    assert sorted(rows["all"].waiting) == sorted(written + by_a_person), "what is written waits for a person"
 
 
-def test_an_untouched_notebook_gets_nothing(graded):
+def test_an_untouched_notebook_gets_nothing(graded, chapter):
     rows, _ = graded
-    assert (rows["none"].score, rows["none"].waiting) == (0, ())
+    assert (rows["none"].score, list(rows["none"].waiting)) == (0, BY_A_PERSON.get(chapter.name, []))
 
 
 def test_half_done_gets_half(graded):
     rows, points = graded
+    if "half" not in rows:
+        pytest.skip("half done is tried on the first chapter, since the experiments run again for each student")
     assert rows["half"].score == points["half"]
     assert abs(points["half"] - points["automatic"] / 2) <= 2, "half, as near as the points of the exercises come"

@@ -298,7 +298,19 @@ def test_one_student_can_be_graded_alone(graded):
         grade(course, by, students=["zoe"])
 
 
-@pytest.mark.parametrize("how", ["no result", "another's", "too many points", "missing", "unknown", "unjudged", "dies"])
+def test_what_no_sandbox_can_judge_waits_for_a_person(toy_course):
+    fill_class(toy_course)
+
+    def by(submissions):
+        for submission in submissions:
+            result = judged(submission)
+            yield replace(result, scores=dict(result.scores) | {"check-mean": Score(None, 7)})
+
+    rows = grade(toy_course, by)
+    assert all("check-mean" in row.waiting and row.score is not None for row in rows.values())
+
+
+@pytest.mark.parametrize("how", ["no result", "another's", "too many points", "missing", "unknown", "dies"])
 def test_a_result_that_cannot_be_right_is_no_mark_and_no_zero(how, toy_course):
     fill_class(toy_course)
 
@@ -317,8 +329,6 @@ def test_a_result_that_cannot_be_right_is_no_mark_and_no_zero(how, toy_course):
                 yield replace(result, scores=scores)
             elif how == "unknown":
                 yield replace(result, scores=scores | {"check-all": Score(1, 1)})
-            elif how == "unjudged":
-                yield replace(result, scores=scores | {"check-mean": Score(None, 7)})
             elif how == "dies":
                 yield Result("cem", CHAPTER, result.digest, "not_graded", notes=("the sandbox did not start",))
 

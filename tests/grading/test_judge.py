@@ -15,6 +15,8 @@ from classroom.grade.submission import Submission
 
 pytestmark = [pytest.mark.timeout(1800), pytest.mark.usefixtures("sandboxes")]
 AT_ONCE = 40
+# Judged by a person for now: the check watches a hook at work in a run that would have to be on both sides at once.
+BY_A_PERSON = {("08_steering", "edited")}
 CHAPTERS = sorted(path.stem for path in ANSWERS.glob("[0-9]*.py"))
 
 
@@ -66,9 +68,11 @@ def test_each_answer_gets_outside_what_it_gets_beside_the_check(chapter):
     for work, part in jobs(chapter):
         result = job.run(work)
         assert result.status == "graded", result.notes
-        for key, (_, exercise, _, answer, words) in part.items():
+        for key, (name, exercise, _, answer, words) in part.items():
             score = result.scores[key]
-            if words is None:
+            if (chapter, name) in BY_A_PERSON:
+                assert score.points is None and "A person will look" in score.message, key
+            elif words is None:
                 assert score.points == 10, f"{key}: {score.message}"
                 right += 1
             else:

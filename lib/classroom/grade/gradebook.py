@@ -100,8 +100,6 @@ class Book:
         for name, score in result.scores.items():
             if name in self.max and score.max != self.max[name]:
                 found.append(f"{name} counts {score.max:g} points in the result and {self.max[name]:g} in the chapter")
-            if name in automatic and score.points is None:
-                found.append(f"{name} was not judged")
         return found
 
     def merge(self, result: Result, blank: set[str], rewritten: set[str], time: str = "") -> None:
@@ -247,6 +245,8 @@ class Book:
         """The values that a grade gets. What a person gave stays, and waits for a person again if it may not fit."""
         given = row["manual_score"] is not None
         if not self.manual[name]:
+            if result.scores[name].points is None:  # its check hands over what can't cross into a sandbox
+                return {"auto_score": None, "needs_manual_grade": not given or bool(row["needs_manual_grade"])}
             points = float(result.scores[name].points)
             changed = row["auto_score"] is not None and row["auto_score"] != points
             return {"auto_score": points, "needs_manual_grade": given and (changed or bool(row["needs_manual_grade"]))}
