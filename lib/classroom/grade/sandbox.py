@@ -51,7 +51,7 @@ class Limits:
     call_seconds: float = 30
     total_seconds: float = 900
     processor: int = 1200
-    memory: int = 2000  # of all processes together
+    memory: int = 6000  # of all processes together, where what copies of one process share counts for each of them
     data: int = 2600  # of one process, with the 500 that the imported libraries hold
     disk: int = 100
     processes: int = 64
