@@ -357,7 +357,7 @@ measured = {name: {"needed": [], "enough": [], "auroc": [], "hit": []} for name 
 for number, s in enumerate(sentences):
     game, asked = Game(s.prompt, s.answer), []
     for scores in explained.values():  # first only note what aopc will ask, so that the model can answer all at once
-        aopc(lambda kept: asked.append(kept) or 0.0, scores[number])
+        aopc(lambda kept, asked=asked: asked.append(kept) or 0.0, scores[number])
     game.ask(torch.stack(asked))
     for name, found in measured.items():
         scores = explained[name][number]

@@ -23,17 +23,14 @@
 # A festival sorts its visitors' reviews with a language model: *positive* goes on the poster, *negative* goes to the director. Jack's review went on the poster, and the director asks why. You are the person who has to answer. Run the next two cells.
 
 # %%
-import math
 from html import escape
 from itertools import combinations, product
-from pathlib import Path
 
 import glassbox as gb
-import pandas as pd
 import smallworld
 import torch
 from classroom.checks import capstone as check
-from glassbox import charts, figures
+from glassbox import figures
 
 model, tokenizer = gb.load("smallworld")
 PROMPT = "To Jack, the film was really brilliant despite a bad design. In short, the verdict is"
@@ -677,7 +674,7 @@ for s in reviews:
     front = torch.zeros_like(evidence)
     front[front_words(gb.explain(model, tokenizer, s.prompt, method="lrp").scores[1:])] = True
 
-    def says_kept(kept: torch.Tensor) -> str:
+    def says_kept(kept: torch.Tensor, s_ids: torch.Tensor = s_ids) -> str:
         return says_of(torch.cat([s_ids[:1], s_ids[1:][kept]]))
 
     for words_chosen, is_enough, is_needed in ((front, front_is_enough, front_is_needed), (evidence, evidence_is_enough, evidence_is_needed)):

@@ -103,6 +103,11 @@ def test_the_top_level_holds_what_is_planned():
     assert {path.parts[0] for path in tracked()} <= PLANNED
 
 
+# The sandbox has folders of its own, in memory, and those who attack it know them.
+SANDBOX = {("lib", "classroom", "grade"), ("tests", "grading", "hostile"), ("tests", "grading", "test_sandbox.py")}
+SANDBOX_PATH = re.compile(rb"/(tmp|home/s)")
+
+
 def test_a_path_of_one_machine_is_recognised():
     for path in (b"see /home/ada/x", b'"/work/main"', b"C:\\Users\\ada", b"(/tmp/x)"):
         assert MACHINE_PATH.search(path), path
@@ -117,6 +122,7 @@ def test_no_file_names_a_path_of_one_machine():
         for path in set(tracked()) - exempt
         if path.suffix not in {".safetensors", ".png", ".npz", ".woff2"}
         for match in MACHINE_PATH.finditer((ROOT / path).read_bytes())
+        if not (path.parts[:3] in SANDBOX and SANDBOX_PATH.search(match[0]))
     }
     assert not found
 
