@@ -8,9 +8,7 @@ what has no place in the new chapter stands below the cell that it followed, and
 import copy
 import os
 import shutil
-import tempfile
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +16,7 @@ import nbformat
 from nbformat import NotebookNode
 from nbgrader.utils import compute_checksum
 
+from classroom.execute import write
 from classroom.source import is_solution, marks
 from classroom.study import chapters, checked
 
@@ -128,15 +127,6 @@ def _replace(path: Path, text: str) -> Path:
     number = 1
     while os.path.lexists(kept := path.with_name(f"{path.stem}.before-update-{number}.ipynb")):
         number += 1
-    handle, whole = tempfile.mkstemp(dir=path.parent, prefix=".updating-", suffix=".ipynb")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.chmod(whole, 0o644)
-        shutil.copy2(path, kept)
-        os.replace(whole, path)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            os.unlink(whole)
-        raise
+    shutil.copy2(path, kept)
+    write(path, text)
     return kept

@@ -13,6 +13,7 @@ from click import ClickException
 from nbformat import NotebookNode
 from nbgrader.api import Gradebook
 from nbgrader.apps import NbGraderAPI
+from tests.grading.handed_in import ANSWERS, CHAPTER
 from traitlets.config import PyFileConfigLoader
 
 from classroom.build import build_all, student
@@ -21,13 +22,6 @@ from classroom.source import load
 
 pytestmark = [pytest.mark.timeout(1200), pytest.mark.usefixtures("sandboxes")]
 
-CHAPTER = "01_averages"
-ANSWERS = {
-    "mean": "def mean(numbers):\n    return sum(numbers) / len(numbers)",
-    "median": "def median(numbers):\n    return sorted(numbers)[len(numbers) // 2]",
-    "robust": 'answer_robust = "a"',
-    "written-choice": "The median: one person does not move it.",
-}
 AUTOMATIC, WRITTEN = 14, 6
 
 

@@ -234,7 +234,7 @@ def test_when_it_breaks_off_the_answers_are_where_they_were(course, monkeypatch,
     path = own(course, SOLVED)
     before = path.read_bytes()
 
-    def full(*_):
+    def full(*_, **__):
         raise OSError("No space left on device")
 
     monkeypatch.setattr(f"classroom.update.{'shutil' if step == 'copy2' else 'os'}.{step}", full)
@@ -242,7 +242,7 @@ def test_when_it_breaks_off_the_answers_are_where_they_were(course, monkeypatch,
         update(course)
     monkeypatch.undo()
     assert path.read_bytes() == before
-    assert not [file for file in path.parent.iterdir() if file.name.startswith(".updating")]
+    assert not [file for file in path.parent.iterdir() if file.name.startswith(".")], "nothing half-written stays"
     (done,) = update(course)
     assert done.status == "updated" and sources(path)["why"] == "Because."
 

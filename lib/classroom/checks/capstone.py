@@ -8,6 +8,7 @@ from collections.abc import Callable
 from html import escape
 from html.parser import HTMLParser
 from itertools import combinations, permutations, product
+from operator import ge, gt
 from random import Random
 
 import torch
@@ -15,15 +16,22 @@ import torch
 from classroom.checks import Mistake, call, choice, judge, judge_all, passed, quiet
 
 
-def _front(scores: torch.Tensor, share: float, strict: bool = True) -> list[int]:
-    order = scores.abs().argsort(descending=True).tolist()
-    held, front = 0.0, []
-    for place in order:
-        if held > share * float(scores.abs().sum()) or (strict and held == share * float(scores.abs().sum())):
+def _until(
+    goal: float, order: torch.Tensor, amounts: torch.Tensor, reached: Callable[[float, float], bool] = ge
+) -> list[int]:
+    """The places in `order` that it takes until their amounts have reached the goal."""
+    held, places = 0.0, []
+    for place in order.tolist():
+        if reached(held, goal):
             break
-        front.append(place)
-        held += float(scores[place].abs())
-    return front
+        places.append(place)
+        held += float(amounts[place])
+    return places
+
+
+def _front(scores: torch.Tensor, share: float, reached: Callable[[float, float], bool] = ge) -> list[int]:
+    sizes = scores.abs()
+    return _until(share * float(sizes.sum()), sizes.argsort(descending=True), sizes, reached)
 
 
 @quiet()
@@ -43,26 +51,14 @@ def front_words(student: Callable, seed: int = 0) -> None:
         return _front(scores.clamp(min=0), share)
 
     def signed_sum(scores: torch.Tensor, share: float) -> list[int]:
-        order, held, front = scores.argsort(descending=True).tolist(), 0.0, []
-        for place in order:
-            if held >= share * float(scores.sum()):
-                break
-            front.append(place)
-            held += float(scores[place])
-        return front
+        return _until(share * float(scores.sum()), scores.argsort(descending=True), scores)
 
     def above(scores: torch.Tensor, share: float) -> list[int]:
         order = scores.abs().argsort(descending=True).tolist()
         return [place for place in order if float(scores[place].abs()) >= share * float(scores.abs().max())]
 
     def smallest(scores: torch.Tensor, share: float) -> list[int]:
-        order, held, front = scores.abs().argsort().tolist(), 0.0, []
-        for place in order:
-            if held >= share * float(scores.abs().sum()):
-                break
-            front.append(place)
-            held += float(scores[place].abs())
-        return front
+        return _until(share * float(scores.abs().sum()), scores.abs().argsort(), scores.abs())
 
     mistakes = {
         "Words with negative scores were left out. Count absolute values: what speaks against the answer belongs to "
@@ -72,7 +68,7 @@ def front_words(student: Callable, seed: int = 0) -> None:
             lambda scores, share: _front(scores, share)[:-1]
         ),
         "There is one word too many where the share is reached exactly: `at least` is enough.": (
-            lambda scores, share: _front(scores, share, strict=False)
+            lambda scores, share: _front(scores, share, gt)
         ),
         "These are all words near the largest one. The share is one of the sum, not of the largest score.": above,
         "The smallest scores came first. The fewest words are the ones with the largest.": smallest,

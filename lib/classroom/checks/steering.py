@@ -10,13 +10,10 @@ from collections.abc import Callable
 import torch
 
 from classroom.checks import Mistake, call, choice, judge, judge_all, passed, quiet
+from classroom.checks.attention import drawn
 from classroom.checks.start_here import small_gpt2
 
 HAND = torch.tensor([[3.0, 0.0], [3.0, 2.0]]), torch.tensor([[1.0, 0.0], [1.0, 2.0], [1.0, 1.0]])
-
-
-def drawn(seed: int, *shape: int) -> torch.Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 def stacks(seed: int, positive: int, negative: int, width: int = 5) -> tuple[torch.Tensor, torch.Tensor]:

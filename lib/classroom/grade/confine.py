@@ -27,7 +27,7 @@ NAMESPACES = NEW_USER | NEW_PID | NEW_NET | NEW_IPC | NEW_UTS | NEW_MOUNT
 NOBODY = 65534
 NOSUID_NODEV = 2 | 4
 REMOUNT, BIND, READ_ONLY, RECURSIVE, PRIVATE = 32, 4096, 1, 16384, 1 << 18
-PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 1, 4, 22, 24, 38
+PR_SET_PDEATHSIG, PR_SET_SECCOMP, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 1, 22, 24, 38
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -105,11 +105,6 @@ def drop_capabilities() -> None:
 
 def die_with_parent() -> None:
     _must(_libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "die with the parent")
-
-
-def hide_memory() -> None:
-    """Nobody may look into this process, also of the same user."""
-    _must(_libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0), "not to be looked into")
 
 
 # By the names that the system gives them; x86-64 and arm64 number them differently.
