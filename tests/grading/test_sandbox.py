@@ -11,7 +11,7 @@ import pytest
 
 from classroom.grade import job, sandbox, secret, stage
 from classroom.grade.job import Cell, Job, Paper
-from classroom.grade.sandbox import MODES, Limits, Sandbox, SandboxFailed, bubblewrap, python_inside
+from classroom.grade.sandbox import MODES, Died, Limits, Sandbox, SandboxFailed, bubblewrap, python_inside
 from classroom.grade.submission import Extra, Submission
 
 LIB = Path(__file__).resolve().parents[2] / "lib"
@@ -138,6 +138,24 @@ time.sleep(20)
         child.run(source, 20)
     child.close()
     assert "700 MB of memory" in box.close_child()
+
+
+def test_one_process_that_grows_without_end_is_ended_and_its_siblings_answer(box):
+    child = box.open()
+    child.run("def grow():\n    hogs = []\n    while True: hogs.append(bytearray(b'x') * 20_000_000)", 5)
+    growing, calm = child.copy(), child.copy()
+    for one in (growing, calm):
+        one.ask({"do": "look", "names": ["grow"]}, seconds=5)
+    with pytest.raises(Died, match="it ended"):
+        growing.ask({"do": "call", "key": 0, "args": {"tuple": []}, "kwargs": {"dict": []}}, seconds=20)
+    assert "found" in calm.ask({"do": "look", "names": ["grow"]}, seconds=5)[0]
+    assert child.run("print(1)", 5) == ("1\n", "")
+    child.close()
+    assert "700 MB of memory" in box.close_child()
+
+
+def test_without_a_sandbox_nobody_elses_memory_is_watched():
+    assert not sandbox.UNPROTECTED.own_proc
 
 
 def test_one_child_knows_nothing_of_the_one_before(box):

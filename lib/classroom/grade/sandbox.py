@@ -82,7 +82,7 @@ MODES = (
     Mode("as an ordinary user", False, True),
     Mode("inside a container that keeps /proc for itself", False, False),
 )
-UNPROTECTED = Mode("without a sandbox", False, True, bubblewrap=False)
+UNPROTECTED = Mode("without a sandbox", False, False, bubblewrap=False)  # /proc shows the processes of everybody
 
 
 class Sandbox:
