@@ -5,16 +5,12 @@ import shutil
 
 import nbformat
 import pytest
-from tests.chapters import BY_A_PERSON, COURSE, SOURCES
+from tests.chapters import COURSE
 
 from classroom.grade.class_run import grade
 from classroom.source import is_graded, is_solution, marks
 
 pytestmark = [pytest.mark.timeout(1200), pytest.mark.usefixtures("sandboxes")]
-
-
-def left_to_a_person(chapter) -> list[str]:
-    return [f"check-{name}" for name in BY_A_PERSON.get(chapter.name, [])]
 
 
 def half(points: list[int]) -> tuple[int, ...]:
@@ -33,9 +29,7 @@ def graded(chapter, tmp_path_factory):
     points = {cell.id: marks(cell)["points"] for cell in chapter.notebook.cells if is_graded(cell)}
     coded = [name for name in solutions if name not in points]
     first_half = [coded[i] for i in half([points[f"check-{name}"] for name in coded])]
-    handed_in = {"all": list(solutions), "none": []}
-    if chapter.path == SOURCES[0]:  # the experiments run again for each student, so one chapter has to be enough
-        handed_in["half"] = first_half
+    handed_in = {"all": list(solutions), "none": [], "half": first_half}
     for student, answered in handed_in.items():
         notebook = nbformat.read(root / "chapters" / chapter.name / f"{chapter.name}.ipynb", as_version=4)
         if student == "half":  # without the experiments: students delete cells, too
@@ -48,9 +42,8 @@ def graded(chapter, tmp_path_factory):
         path.parent.mkdir(parents=True)
         nbformat.write(notebook, path)
     rows = {row.student: row for row in grade(root, chapter.name)}
-    left = left_to_a_person(chapter)
     return rows, {
-        "automatic": sum(points[f"check-{name}"] for name in coded if f"check-{name}" not in left),
+        "automatic": sum(points[f"check-{name}"] for name in coded),
         "half": sum(points[f"check-{name}"] for name in first_half),
         "total": sum(points.values()),
     }
@@ -61,19 +54,15 @@ def test_right_answers_get_full_marks(graded, chapter):
     assert rows["all"].score == points["automatic"], rows["all"]
     assert rows["all"].max_score == points["total"] == chapter.meta["points"]
     written = [cell.id for cell in chapter.notebook.cells if is_graded(cell) and is_solution(cell)]
-    assert sorted(rows["all"].waiting) == sorted(written + left_to_a_person(chapter)), (
-        "what is written waits for a person"
-    )
+    assert sorted(rows["all"].waiting) == sorted(written), "what is written waits for a person"
 
 
 def test_an_untouched_notebook_gets_nothing(graded, chapter):
     rows, _ = graded
-    assert (rows["none"].score, list(rows["none"].waiting)) == (0, left_to_a_person(chapter))
+    assert (rows["none"].score, list(rows["none"].waiting)) == (0, [])
 
 
 def test_half_done_gets_half(graded):
     rows, points = graded
-    if "half" not in rows:
-        pytest.skip("half done is tried on the first chapter, since the experiments run again for each student")
     assert rows["half"].score == points["half"]
     assert abs(points["half"] - points["automatic"] / 2) <= 2, "half, as near as the points of the exercises come"

@@ -13,6 +13,7 @@ import io
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from torch import nn
@@ -21,6 +22,7 @@ from classroom.calling import Failure
 from classroom.checks import Mistake, Raised
 from classroom.checks._tables import without_numbers
 from classroom.grade.job import Cell, Job
+from classroom.grade.needed import left_out
 from classroom.grade.notices import notices
 from classroom.grade.result import CHARACTERS_A_MESSAGE, Result, Score, Status, bounded
 from classroom.grade.sandbox import Child, Died, Sandbox
@@ -30,6 +32,7 @@ from classroom.grade.wire import STUDENT, Reader, WireError, Writer
 
 RESTARTS = 3  # after a cell that ended the process: the others still get their marks
 NOT_WRITTEN = "Nothing was written here."
+NOT_RUN = "[This cell shows something and decides about no mark: it is not run while a class is graded.]"
 
 
 class CannotCross(BaseException):
@@ -70,7 +73,7 @@ class _Judgement:
         began = time.monotonic()
         self.deadline = began + self.job.limits.total_seconds
         self.tests = {cell.id: cell for cell in self.job.paper.cells if cell.kind == "test"}
-        self.steps = list(self._steps())
+        self.steps = self._without_experiments(list(self._steps()))
         for _ in range(1 + RESTARTS):
             if self._attempt() or time.monotonic() > self.deadline:
                 break
@@ -108,6 +111,13 @@ class _Judgement:
             elif cell.kind != "written" or cell.is_code:
                 yield _Step(cell.id, answers.get(cell.id, cell.released), None, cell.id in answers)
             yield from behind[cell.id]
+
+    def _without_experiments(self, steps: list[_Step]) -> list[_Step]:
+        """The steps without the course's own cells that no mark can depend on."""
+        ours = {cell.id for cell in self.job.paper.cells if cell.kind == "code"}
+        out = left_out([(step.key, step.source, step.key in ours and not step.is_theirs) for step in steps])
+        self.outputs |= dict.fromkeys(out, NOT_RUN)
+        return [step for step in steps if step.key not in out]
 
     def _written(self, cell: Cell) -> Score:
         answer = self.job.submission.answers.get(cell.id, cell.released)
@@ -175,7 +185,7 @@ class _Judgement:
             output += f"\n[This cell was interrupted after {seconds:g} seconds.]"
             self.notes.append(f"{step.key}: interrupted after {seconds:g} seconds.")
         if not step.is_theirs and failed == "NotImplementedError" and EMPTY in output:
-            output = "[This cell shows what the chapter teaches, and is not run while a class is graded.]"
+            output = NOT_RUN
         self.outputs.setdefault(step.key, output)
         return ""
 
@@ -305,10 +315,17 @@ class Remote:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call it there. Raises `Raised` with what it raised, or the check's own error if that came through it."""
-        functions, models = Functions(), []
+        functions = Functions()
+        models = [value.func for value in (*args, *kwargs.values()) if _runs_a_model(value)]
         writer = Writer(lambda value, writer: self._special(value, writer, functions, models))
         try:
-            order = {"do": "call", "key": self.key, "args": writer.node(args), "kwargs": writer.node(kwargs)}
+            order = {
+                "do": "call",
+                "key": self.key,
+                "models": [model_node(model, writer, functions.add) for model in models],
+                "args": writer.node(args),
+                "kwargs": writer.node(kwargs),
+            }
         except (TypeError, WireError) as error:
             raise CannotCross(str(error)) from error
         try:
@@ -344,7 +361,13 @@ class Remote:
         """How a check's argument that is no plain data crosses."""
         if isinstance(value, Remote):
             return {"theirs": value.key}
+        if _runs_a_model(value):
+            return {"run": [models.index(value.func), writer.node(value.args), writer.node(value.keywords)]}
         if isinstance(value, nn.Module):
+            known = ([place, name] for place, whole in enumerate(models) for name, part in whole.named_modules()
+                     if part is value)  # fmt: skip
+            if place := next(known, None):
+                return {"part": place}
             models.append(value)
             return {"model": model_node(value, writer, functions.add)}
         if hasattr(value, "backend_tokenizer"):
@@ -352,6 +375,11 @@ class Remote:
         if callable(value):
             return {"function": [functions.add(value), getattr(value, "__name__", "f")]}
         raise TypeError(f"a {type(value).__name__} can't be handed to a student's function")
+
+
+def _runs_a_model(value: Any) -> bool:
+    """Whether `value` is a model with its inputs, to be run there: with what was done to the model there."""
+    return isinstance(value, partial) and isinstance(value.func, nn.Module)
 
 
 def _failure(content: Any) -> Failure:

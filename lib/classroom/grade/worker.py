@@ -9,6 +9,7 @@ whose output anybody reads.
 
 import array
 import contextlib
+import functools
 import gc
 import io
 import os
@@ -383,6 +384,7 @@ class Child:
 
         models: list[Any] = []
         reader = Reader(raw, OURS, lambda kind, content, reader: self._build(kind, content, reader, models))
+        models += [subjects.build_model(content, reader, self._ask) for content in order["models"]]
         args, kwargs = reader.value(order["args"]), reader.value(order["kwargs"])
         before, states = copied((args, kwargs)), [subjects.state_of(model) for model in models]
         function = self.functions[order["key"]]
@@ -409,6 +411,12 @@ class Child:
         if kind == "model":
             models.append(subjects.build_model(content, reader, self._ask))
             return models[-1]
+        if kind == "part":
+            place, name = content
+            return models[place].get_submodule(name)
+        if kind == "run":
+            place, args, kwargs = content
+            return functools.partial(models[place], *reader.value(args), **reader.value(kwargs))
         if kind == "tokenizer":
             return subjects.build_tokenizer(content)
         if kind == "theirs":
