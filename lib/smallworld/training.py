@@ -241,6 +241,8 @@ the grammar knows which words decide the next one.
 - Trained in the stages that `smallworld/training.py` lists (seed {SEED}, {STEPS} steps of
   {ROWS} × {CONTEXT} tokens), stored in half precision.
 - It reads up to {CONTEXT} tokens. Words of the world are single tokens; a start token is put in front of each text.
+- In contrasted reviews praise and blame always change places together, and it goes by either of the two: there, what
+  the grammar calls evidence is not always what the model uses. The last figures below say how often it is.
 - It knows nothing else: what it says about words outside the world means nothing.
 - Names, facts and opinions are those of `smallworld/world.py`. No text of any person went into it.
 

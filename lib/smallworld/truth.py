@@ -5,6 +5,9 @@ sentence, so it knows. *Evidence* is what decides the answer, given the question
 "The Eiffel Tower is located in the city of" the landmark is evidence, while "city" belongs to the question.
 *Distractors* are words that vary just as freely and decide nothing. A *counterfactual* names a change of the evidence
 and the answer that follows from it, which can be checked on the model: that is what makes the evidence known.
+
+One family is an exception, and chapters 06 and 09 make use of it: in contrasted reviews the word of praise and the word
+of blame always change places together, and the model learned to go by either. `smallworld.report` says how often.
 """
 
 from __future__ import annotations
