@@ -73,7 +73,8 @@ all attention weights keeps them all:
 def description() -> str:
     """The machine and the versions, in words."""
     packages = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "captum"))
-    cores = f"{torch.get_num_threads()} threads on {os.cpu_count()} cores"
+    threads = torch.get_num_threads()
+    cores = f"{threads} thread{'' if threads == 1 else 's'} on {os.cpu_count()} cores"
     return f"{machine()}, {cores}, {platform.system()}, Python {platform.python_version()}, {packages}."
 
 
@@ -124,7 +125,7 @@ def into_readme(file: Path, measured: Measured) -> None:
     before, _, rest = file.read_text(encoding="utf-8").partition(begin)
     _, _, after = rest.partition(end)
     shown = {key: ratio for key, ratio in measured.items() if key[1].aim}
-    lines = [begin, *table(shown, "GPT-2 small"), "", f"Measured on {description()}", end]
+    lines = [begin, "", *table(shown, "GPT-2 small"), "", f"Measured on {description()}", end]
     file.write_text(before + "\n".join(lines) + after, encoding="utf-8")
 
 
