@@ -23,7 +23,7 @@ from nbgrader.preprocessors import (
     LockCells,
 )
 
-from classroom import gates
+from classroom import anywhere, gates
 from classroom.execute import execute_all, write
 from classroom.execute import executed as run_once
 from classroom.gates.outputs import COLOUR
@@ -88,13 +88,14 @@ def _for_student(chapter: Chapter) -> NotebookNode:
 
 
 def student(chapter: Chapter) -> NotebookNode:
-    """What students get: nbgrader's own steps for an assignment, without the rubrics."""
+    """What students get: nbgrader's own steps for an assignment, without the rubrics; and a cell for other places."""
     notebook = copy.deepcopy(chapter.notebook)
     without_rubric = TagRemovePreprocessor(remove_cell_tags={"rubric"})
     steps = (LockCells, ClearSolutions, ClearOutput, CheckCellMetadata, ClearHiddenTests, ComputeChecksums)
     resources: dict = {}
     for step in (without_rubric, *(step() for step in steps)):
         notebook, resources = step.preprocess(notebook, resources)
+    anywhere.add(notebook, chapter.name)
     cells = [(cell.id, cell.cell_type, cell.source, cell.metadata) for cell in notebook.cells]
     # By this, `classroom update` knows which copies come from an older version.
     notebook.metadata.chapter.version = sha256(json.dumps(cells, sort_keys=True).encode()).hexdigest()[:12]
@@ -108,6 +109,7 @@ def instructor(chapter: Chapter, executed: NotebookNode) -> NotebookNode:
         if cell.cell_type == "code" and has_tag(cell, "quoted"):
             cell.execution_count = ran.execution_count  # nbval compares no cell that says it never ran
             cell.outputs = [_plain(output) for output in ran.outputs]
+    anywhere.add(notebook, chapter.name)
     return notebook
 
 

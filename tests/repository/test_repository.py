@@ -16,7 +16,18 @@ ROOT = Path(__file__).resolve().parents[2]
 PLANNED = {
     *("README.md", "LICENSE", "CITATION.cff", "CHANGELOG.md", "CONTRIBUTING.md", "Makefile", "environment.yml"),
     *("requirements.lock", "pyproject.toml", "nbgrader_config.py", ".gitignore", ".gitattributes"),
-    *(".pre-commit-config.yaml", ".github", ".ci", "lib", "solutions", "chapters", "tests", "book"),
+    *(
+        ".pre-commit-config.yaml",
+        ".github",
+        ".ci",
+        ".binder",
+        ".devcontainer",
+        "lib",
+        "solutions",
+        "chapters",
+        "tests",
+        "book",
+    ),
 }
 # Places that exist on one machine only. A space or a quote goes before them, so that a URL's path is none.
 MACHINE_PATH = re.compile(rb"""(?:^|[\s"'`(=:])(?:/(?:root|home|Users|work|opt|mnt)/\w|/tmp/\w|[A-Z]:\\Users)""", re.M)
