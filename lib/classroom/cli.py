@@ -150,13 +150,14 @@ def grade(
 @main.command()
 @click.option("--solutions", type=click.Choice(["shown", "hidden"]), default="hidden", show_default=True)
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="The folder to write the site to.")
+@click.option("--pdf", is_flag=True, help="Print the book to a PDF as well, by Chromium; it lies in the site's folder.")
 @click.pass_obj
-def publish(root: Path, solutions: str, out: Path | None) -> None:
+def publish(root: Path, solutions: str, out: Path | None, pdf: bool) -> None:
     """Build the book as a site that reads offline, with the solutions in closed boxes or without them."""
     from classroom.publish import publish
 
     try:
-        publish(root, solutions, out)
+        publish(root, solutions, out, pdf)
     except ValueError as mistake:
         raise click.ClickException(str(mistake)) from mistake
 

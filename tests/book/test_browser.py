@@ -10,6 +10,7 @@ import pytest
 from tests.book.reading import pages
 
 WIDTHS = (1280, 390)  # a desk and a telephone
+AXE = Path(__file__).parents[1] / "vendor" / "axe-core" / "axe.min.js"
 
 pytestmark = pytest.mark.timeout(1800)  # the first to ask for the book waits while all chapters run
 
@@ -24,6 +25,7 @@ class Tab:
 
     def __init__(self, browser, **appearance):
         self.context = browser.new_context(offline=True, **appearance)
+        self.context.set_default_timeout(120_000)  # a long chapter on a busy machine
         self.page = self.context.new_page()
         self.requests, self.failures = [], []
         self.page.on("request", lambda request: self.requests.append(request.url))
@@ -95,6 +97,64 @@ def test_no_page_scrolls_sideways(site, new_tab):
         for width in WIDTHS:
             shown.set_viewport_size({"width": width, "height": 900})
             assert shown.evaluate("document.documentElement.scrollWidth") <= width, page.file.name
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious_on_any_page(book, small_shown, new_tab, scheme):
+    """All pages of the book, and a chapter whose solutions are shown, with what can be opened open."""
+    tab, bad = new_tab(color_scheme=scheme), []
+    files = [page.file for page in pages(book)] + [small_shown / "chapters" / "01_small.html"]
+    print(f"\naxe-core, {scheme}: page, rules passed, violations")
+    for file in files:
+        page = tab.open(file)
+        page.evaluate("document.querySelectorAll('details').forEach(box => box.open = true)")
+        page.add_script_tag(path=AXE)
+        result = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+        found = [(each["impact"], each["id"], len(each["nodes"])) for each in result["violations"]]
+        print(f"{file.name:<24} {len(result['passes']):>3}  {found or 'none'}")
+        bad += [(file.name, *each) for each in found if each[0] in ("serious", "critical")]
+        assert len(result["passes"]) > 10, file.name
+    assert len(files) > 15 and bad == []
+
+
+@pytest.fixture
+def rollout(book) -> Path:
+    return book / "chapters" / "02_rollout.html"
+
+
+def test_a_term_shows_its_definition_to_the_mouse_and_to_the_keyboard(rollout, new_tab):
+    page = new_tab(viewport={"width": 1280, "height": 900}).open(rollout)
+    for use in page.locator(".term-use").all():
+        word, box = use.locator("a"), use.locator(".definition")
+        assert word.get_attribute("aria-describedby") == box.get_attribute("id")
+        assert not box.is_visible()
+        word.hover()
+        assert box.is_visible()
+        at = box.bounding_box()
+        assert 0 <= at["x"] and at["x"] + at["width"] <= 1280 and 0 <= at["y"] and at["y"] + at["height"] <= 900
+        page.mouse.move(0, 0)
+        assert not box.is_visible()
+    word.focus()
+    assert box.is_visible() and len(box.inner_text().split()) > 3
+    page.keyboard.press("Escape")
+    assert not box.is_visible()
+    page.keyboard.press("Shift+Tab")
+    page.keyboard.press("Tab")
+    assert word.evaluate("word => word == document.activeElement") and box.is_visible()
+
+
+def test_a_tap_on_a_term_leads_to_the_glossary(rollout, new_tab):
+    page = new_tab(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True).open(rollout)
+    page.locator(".term-use a", has_text="residual stream").tap()
+    page.wait_for_url("**/glossary.html#term-residual-stream")
+
+
+def test_without_scripts_a_definition_is_shown_too(rollout, new_tab):
+    page = new_tab(java_script_enabled=False).context.pages[0]
+    page.goto(rollout.as_uri())
+    use = page.locator(".term-use").first
+    use.locator("a").focus()
+    assert use.locator(".definition").is_visible()
 
 
 def test_hints_and_solutions_open_one_at_a_time(small_shown, new_tab):

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from tests.book.reading import pages, texts
 
-from classroom import build
+from classroom import anywhere, build
 from classroom.gates.leaks import solution_lines
 from classroom.publish import Unpublished, publish, write_source
 from classroom.source import chapters, load
@@ -66,6 +66,7 @@ def test_every_chapter_has_a_page_with_a_button_for_its_notebook(book):
     for path in chapters(ROOT):
         (page,) = [page for page in pages(book) if page.file.name == f"{path.stem}.html"]
         assert f"../notebooks/{path.stem}.ipynb" in page.links
+        assert set(anywhere.launches(path.stem).values()) <= set(page.links) - set(page.loads), "links, and no badges"
 
 
 def test_pages_load_nothing_from_another_host(site):

@@ -16,7 +16,7 @@ import click
 import nbformat
 
 from classroom import build, execute, source
-from classroom.publish import at_a_glance, reference, rubrics
+from classroom.publish import at_a_glance, printed, reference, rubrics
 from classroom.publish.page import page
 
 # The package cannot be run as a module, and its program need not be on the path.
@@ -29,12 +29,13 @@ class Unpublished(click.ClickException):
     """A book that can't be published, with the reason: where it should go, or the warnings of its build."""
 
 
-def publish(root: Path, solutions: str = "hidden", out: Path | None = None) -> Path:
+def publish(root: Path, solutions: str = "hidden", out: Path | None = None, pdf: bool = False) -> Path:
     """Build the book of the course in `root` with its solutions "shown" or "hidden"; return the site's first page.
 
-    The site goes to `out`, or to `book/_build/html`. Raises ValueError for another value of `solutions`; `Refused` for
-    a chapter that `classroom build` would refuse; `Unpublished` for an `out` that holds something other than a built
-    book, and for a book that does not build without a warning. What stood at `out` is then left as it was.
+    The site goes to `out`, or to `book/_build/html`; with `pdf`, the book on paper lies in it, too. Raises ValueError
+    for another value of `solutions`; `Refused` for a chapter that `classroom build` would refuse; `Unpublished` for an
+    `out` that holds something other than a built book, and for a book that does not build without a warning;
+    `Unprinted` for one that Chromium can't print. What stood at `out` is then left as it was.
     """
     if solutions not in ("shown", "hidden"):
         raise ValueError(f'solutions={solutions!r}: it must be "shown" or "hidden"')
@@ -46,11 +47,16 @@ def publish(root: Path, solutions: str = "hidden", out: Path | None = None) -> P
         written = Path(workshop, "source")
         write_source(root, written, solutions)
         built = _build_site(written, Path(workshop))
+        if pdf:
+            print("Printing the book", flush=True)
+            printed.print_book(built, written / "_toc.yml")
         if out.exists():
             out.rename(Path(workshop, "before"))
         built.rename(out)
     size = sum(file.stat().st_size for file in out.rglob("*") if file.is_file()) / 1e6
     print(f"The book is in {out / 'index.html'} ({size:.1f} MB, solutions {solutions}).")
+    if pdf:
+        print(f"On paper it is {out / printed.NAME}.")
     return out / "index.html"
 
 

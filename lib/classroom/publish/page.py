@@ -4,11 +4,13 @@ A reader sees each exercise as a student does, what every cell prints and draws 
 the publisher shows them) each solution in a closed box. Hidden tests and rubrics are for graders, so they are not here.
 """
 
+import html
 import re
 
 import nbformat
 from nbformat import NotebookNode
 
+from classroom import anywhere
 from classroom.source import Chapter, is_graded, is_solution
 
 SOLUTION_MARKER = re.compile(r"^[ \t]*### (?:BEGIN|END) SOLUTION[ \t]*\n?", re.MULTILINE)
@@ -25,6 +27,8 @@ def page(chapter: Chapter, student: NotebookNode, executed: NotebookNode, *, sho
     outputs = {cell.id: cell.outputs for cell in executed.cells if cell.cell_type == "code"}
     cells = []
     for cell in student.cells:
+        if cell.id == anywhere.place(chapter.name):  # it has nothing to say to a reader
+            continue
         source = sources[cell.id]
         if cell.cell_type == "code":
             tells = show_solutions or not (is_graded(cell) or is_solution(cell))
@@ -67,7 +71,11 @@ def _fenced(directive: str, content: str) -> str:
 
 
 def _offer_notebook(first: NotebookNode, name: str) -> None:
-    """Put a button below the chapter's title that downloads the student's notebook."""
+    """Below the chapter's title: a button that downloads the student's notebook, and links to places that run it."""
     title, _, rest = first.source.partition("\n")
-    button = f'<a class="download" href="../notebooks/{name}.ipynb" download>Download this chapter’s notebook</a>'
-    first.source = f"{title}\n\n{button}\n\n{rest}"
+    buttons = [f'<a class="download" href="../notebooks/{name}.ipynb" download>Download this chapter’s notebook</a>']
+    buttons += [
+        f'<a class="download" href="{html.escape(address)}">Open in {place}</a>'
+        for place, address in anywhere.launches(name).items()
+    ]
+    first.source = f"{title}\n\n{' '.join(buttons)}\n\n{rest}"
