@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import torch
 
+TORCH = os.path.join(os.path.dirname(torch.__file__), "")
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -36,7 +38,8 @@ class Failure:
         words, unwritten = str(error), isinstance(error, NotImplementedError) and not str(error)
         if not frames:
             return cls(type(error).__name__, words, unwritten=unwritten)
-        home = os.path.dirname(frames[0].filename)
+        written = [frame for frame in frames if not frame.filename.startswith(TORCH)]  # not its decorators' frames
+        home = os.path.dirname((written or frames)[0].filename)
         last = [frame for frame in frames if os.path.dirname(frame.filename) == home][-1]
         return cls(type(error).__name__, words, last.lineno or 0, last.line or "", frames[-1].name, unwritten)
 
@@ -63,4 +66,4 @@ def unchanged(before: Any, after: Any) -> bool:
         return before.keys() == after.keys() and all(unchanged(before[key], after[key]) for key in before)
     if type(before) in (list, tuple):
         return len(before) == len(after) and all(map(unchanged, before, after))
-    return not isinstance(before, set) or before == after
+    return not isinstance(before, set | str | int) or before == after

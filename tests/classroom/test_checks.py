@@ -285,3 +285,11 @@ def test_a_notebook_shows_the_message_and_no_traceback():
 def test_plain_text_has_no_colours(capsys):
     passed("rows sum to one")
     assert capsys.readouterr().out == "✓ rows sum to one\n"
+
+
+def test_an_error_under_a_decorator_of_torch_is_placed_on_the_students_line():
+    @torch.no_grad()
+    def answer(table):
+        return table @ torch.ones(1000)
+
+    assert "on line" in (message := message_of(call, answer, TABLE)) and "return table @ torch.ones(1000)" in message

@@ -18,7 +18,7 @@ import torch
 from classroom.calling import Failure, copied, unchanged
 from classroom.checks._tables import capital, difference, distance, index, numbers_are_shown, side_by_side
 
-RED, GREEN, PLAIN = "\x1b[1;31m", "\x1b[1;32m", "\x1b[0m"
+BOLD, GREEN, PLAIN = "\x1b[1m", "\x1b[1;32m", "\x1b[0m"  # red on red can't be read in JupyterLab's dark theme
 
 
 class Mistake(AssertionError):
@@ -27,7 +27,7 @@ class Mistake(AssertionError):
     def _render_traceback_(self) -> list[str]:
         """IPython shows these lines in place of the traceback."""
         first, *rest = str(self).splitlines() or [""]
-        return [f"{RED}✗ {first}{PLAIN}", *rest]
+        return [f"{BOLD}✗ {first}{PLAIN}", *rest]
 
 
 class Raised(Exception):
