@@ -457,6 +457,12 @@ print(f"share of the small world's parameters that is in the MLPs: {in_mlps:.2f}
 # holds about half as much as they do. Keep that in mind when a method explains a prediction by attention only.
 
 # %% [markdown]
+# Here is the same map, drawn from the model itself. Click on a box, or go there with the tab key and on with the arrow keys: it tells its shape and its parameters, and opens to show its parts. **Try:** open the six blocks. Which of their parts give something to the residual stream? And why does the last box, `lm_head`, add no parameters at all?
+
+# %%
+gb.views.architecture(model, title="Three million parameters: most are in the blocks, and most of a block is its MLP")
+
+# %% [markdown]
 # ## 5. From logits to text
 #
 # Logits are turned into probabilities by the **softmax**, with a knob that is called **temperature** $T$:
@@ -669,6 +675,13 @@ for temperature in (0.0, 0.5, 1.0, 2.0, 3.0, 5.0):
 # Up to a temperature of 1 hardly anything is lost: a right answer has a probability of 1.00 greedily and still 0.99 at $T = 1$.
 # At 2 it has 0.93, at 3 only 0.57, and at 5 no more than 0.09. Between 2 and 5 lies the cliff. The model has not become
 # less sure of anything, since these are the same logits throughout. We only ask it in a louder room.
+
+# %% [markdown]
+# Now turn the knobs yourself. The view goes through a greedy text word by word, and the bars are the distribution that each word was taken from. **Try:** at step 1, where ten places are about equally good, raise the temperature to 3. The ten bars are still equal, and hardly anything is left in them: it went to the words that are no places. Lower top-p until they have it again.
+# Then go to step 8, where *Mary* alone is right, and do the same. Which of the two words does a high temperature spoil first?
+
+# %%
+gb.views.generation(model, tokenizer, "When Mary and John went to the", new_tokens=10, title="Some words are one of ten, others are settled, and each distribution has its own cliff")
 
 # %% [markdown]
 # ### Question 0.11: What temperature can't do

@@ -588,6 +588,13 @@ figures.token_strip(
 )
 
 # %% [markdown]
+# Look around in all forty-eight heads, now that you know what the pictures are made of. Click on a head in the small grid, or walk through it with the arrow keys, then point at a token to see where it looks. **Try:** the model is about to say *Mary*. Which head of layer 5 looks from the last token, *to*, at *Mary*? (None does so most: look where they look instead.)
+# Then find head 4.0, whose last token looks at the start token, and tick the box that weighs by the value norms. What happens to that line?
+
+# %%
+gb.views.attention(model, tokenizer, PROMPT, layer=5, head=3, title="Before it says Mary, the last layer looks at John and gave")
+
+# %% [markdown]
 # ### Question 1.10: The sink
 #
 # *5 points · ●●○ · 3 minutes*

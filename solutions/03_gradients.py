@@ -627,6 +627,16 @@ for name, found in hits.items():
 # The plainest comes first: the length of the gradient hits the evidence in 0.73 of the sentences. Gradient × input hits in 0.60, the positive rollout in 0.53, the signed mean in 0.46. Integrated gradients, which took the most work and satisfy the most axioms, hit in 0.40. All
 # are far above a word at random, with 0.12. Completeness says that scores add up. It does not say that they land on the right words: on the long way from the mean embedding to the text, the model reads vectors that are no words, and its slopes there are added in like any other.
 
+# %% [markdown]
+# One of these sentences, with the scores of your own five functions. The words that decide by the grammar have a double line above them. **Try:** switch between the methods, and point at a word to read its score. Which methods put their strongest colour on such a word, and on which words do they disagree even about the sign?
+
+# %%
+one = next(s for s in sentences if s.family == "giver_receiver")
+gb.views.token_strip(
+    [shown(one.prompt, scores.detach(), name) for name, scores in scores_of(one.prompt, one.answer).items()],
+    evidence=one.mask(tokenizer, one.evidence), title="Five methods built on gradients, one sentence, and not one opinion",
+)
+
 # %% alt="Marks for each sentence family between 0 and 1: how often the top word is evidence, by five gradient methods, with chance."
 def by_family(way: str) -> dict[str, float]:
     """The share of hits in each family of sentences."""

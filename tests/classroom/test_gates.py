@@ -229,6 +229,16 @@ def test_what_a_later_chapter_teaches_is_forbidden_too(toy_text, tmp_path):
     assert problems_of(path.parent / "02_spread.py") == []
 
 
+def test_a_view_may_be_named_after_what_a_chapter_teaches(toy_text, tmp_path):
+    path = tmp_path / "solutions" / "01_averages.py"
+    path.parent.mkdir()
+    teaching = toy_text.replace("[statistics.mean, statistics.median]", "[glassbox.steering]")
+    for used, refused in (("gb.views.steering", 0), ("gb.steering", 1)):
+        path.write_text(teaching.replace("import statistics\n", f"import glassbox as gb\nused = {used}\n"), "utf-8")
+        found = problems_of(path)
+        assert len([problem for problem in found if "is what this chapter teaches" in problem]) == refused, used
+
+
 @pytest.mark.parametrize(
     ("text", "other", "words"),
     [
@@ -255,6 +265,10 @@ QUOTED, QUOTES, FIGURE = "01-averages-011", "01-averages-012", "01-averages-013"
 
 def printed(text):
     return [new_output("stream", name="stdout", text=text)]
+
+
+def html(text):
+    return [new_output("display_data", {"text/plain": "", "text/html": text})]
 
 
 def change_output(cell_id, outputs):
@@ -296,6 +310,14 @@ OUTPUTS = {
         "check-mean",
         "gives a value",
     ),
+    "script without a table": (change_output(FIGURE, html("<script>draw()</script>")), FIGURE, "holds no table"),
+    "empty caption": (
+        change_output(FIGURE, html("<table><caption> </caption><td>1</table><script>draw()</script>")),
+        FIGURE,
+        "holds no table",
+    ),
+    "from elsewhere": (change_output(FIGURE, html('<img src="https://a.org/b.png">')), FIGURE, "another host"),
+    "too large": (change_output(FIGURE, html("x" * 300_001)), "01-averages-001", "shows 300 kB of HTML"),
     "leak": (change_output(FIGURE, printed("total_of_all = sum(numbers)")), FIGURE, "a line of mean"),
 }
 

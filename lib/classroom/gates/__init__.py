@@ -24,6 +24,7 @@ SOURCE = (
 STUDENT = (leaks.nothing_left_behind, leaks.no_line_elsewhere)
 OUTPUTS = (
     outputs.figures_have_alternative_text,
+    outputs.views_hold_tables_and_are_small,
     outputs.quoted_cells_print_text,
     outputs.quoted_numbers_repeat,
     outputs.quotes_are_printed,

@@ -15,6 +15,7 @@ from classroom.source import Chapter, Problem, has_tag, is_graded, is_solution
 
 NUMBER = re.compile(r"(?<![\w.])[-−]?\d+(?:[,\u202f]\d{3})*(?:\.\d+)?(?:e[+-]?\d+)?")
 DECIMALS = 4
+HTML_OF_A_CHAPTER = 300_000  # bytes, in its interactive views; a page with its figures stays below 1.5 MB
 UNREPEATABLE = {
     "an address in memory": re.compile(r"\b0x[0-9a-f]{6,}\b"),
     "a duration": re.compile(r"\b\d+(?:\.\d+)? ?(?:ms|µs|ns|s|seconds|minutes)\b"),
@@ -32,6 +33,23 @@ def figures_have_alternative_text(chapter: Chapter, executed: NotebookNode) -> l
             found.append(chapter.problem(cell, message))
         if not draws and "alt" in cell.metadata:
             found.append(chapter.problem(cell, "has an alternative text and draws no figure"))
+    return found
+
+
+def views_hold_tables_and_are_small(chapter: Chapter, executed: NotebookNode) -> list[Problem]:
+    """What a script draws is there as a table, too; nothing is fetched; and the page stays quick to load."""
+    found, size = [], 0
+    for cell in _code(executed):
+        for page in (output.data["text/html"] for output in cell.outputs if "text/html" in output.get("data", {})):
+            size += len(page.encode())
+            if "<script" in page and not re.search(r"<caption>\s*[^\s<].*<td>", page, re.DOTALL):
+                message = "draws with a script and holds no table with a caption: a reader without scripts sees nothing"
+                found.append(chapter.problem(cell, message))
+            if re.search(r"""\b(?:src|href)\s*=\s*["']?(?:https?:)?//""", page):
+                found.append(chapter.problem(cell, "loads something from another host: the book is read offline, too"))
+    if size > HTML_OF_A_CHAPTER:
+        message = f"shows {size // 1000} kB of HTML; allowed: {HTML_OF_A_CHAPTER // 1000} kB in a chapter"
+        found.append(chapter.problem(next(_code(executed)), message))
     return found
 
 

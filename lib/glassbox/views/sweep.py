@@ -98,6 +98,7 @@ def steering(
     question = Question.ask(model, tokenizer, text, None, None, -1, "logit")
     prompt = spell(tokenizer, question.ids[0].tolist())
     words = [word if isinstance(word, str) else spell(tokenizer, [word])[0] for word in watch]
+    unit = "given vector" if unit == "raw" else unit  # as the reader is told
     data = {
         "prompt": [label(token) for token in prompt],
         "unit": unit,
