@@ -51,11 +51,12 @@ def ids_of(text: str) -> torch.Tensor:
     return tokenizer(text, return_tensors="pt")["input_ids"][0]
 
 
-# %% alt="Bars: the probability of Paris after the whole prompt and after prompts that lack one word. Without Eiffel and without of it falls; without most others it stays."
+# %% alt="Bars: the probability of Paris after the whole prompt and after prompts that lack one word, for each word but the first. Without Eiffel, city or of it falls to nothing; without the others it stays near one."
+# each word but the first is taken away once
 shorter = {"(nothing)": PROMPT} | {word: PROMPT.replace(f" {word}", "", 1) for word in PROMPT.split()[1:]}
 paris = tokenizer(" Paris", add_special_tokens=False)["input_ids"][0]
 chances = torch.stack([last_logits(ids_of(text)).softmax(-1)[paris] for text in shorter.values()])
-charts.bars(list(shorter), chances, label="probability of Paris", names_are="word taken away", title="Take one word away and ask again")
+charts.bars(list(shorter), chances, label="probability of Paris", names_are="word taken away", title='Without "Eiffel", "city" or "of" the answer is no longer Paris')
 
 # %% tags=["quoted"]
 for word in ("(nothing)", "Eiffel", "Tower", "city", "of"):
@@ -74,7 +75,7 @@ for word in ("(nothing)", "Eiffel", "Tower", "city", "of"):
 # 4. see when a perturbed text has left what the model knows;
 # 5. shorten a text to what the model still needs, and say what that shows.
 #
-# **You need** chapter 00: tokens, logits, surprisal. **Time:** 120 minutes. **The new question:** not what the model looks at inside, but what it does when the world is changed.
+# **You need** chapter 00: tokens, logits, surprisal. **Time:** 120 minutes, and longer if the formulas are new to you: sections 4 and 5 (exercise 5.11, question 5.12) make a good second sitting. **The new question:** not what the model looks at inside, but what it does when the world is changed.
 
 # %% [markdown]
 # ## 1. Three ways to take a word away
@@ -90,7 +91,7 @@ for word in ("(nothing)", "Eiffel", "Tower", "city", "of"):
 #
 # *10 points · ●○○ · 10 minutes*
 #
-# `ids` are `(seq,)`, `place` is the place of the token to take away, `how` is `"delete"`, `"replace"` or `"hide"`. Return two tensors: the ids of the variant, and its mask, of the same length, with 1 for what may be looked at.
+# `ids` are `(seq,)`, `place` is the place of the token to take away, `how` is `"delete"`, `"replace"` or `"hide"`. Return two tensors: the ids of the variant, and its mask, of the same length, with 1 for what may be looked at (whole numbers or truth values). With `"replace"` the token `substitute` comes in; which one is a choice, and 0 is no better than others, as you will see.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -145,7 +146,7 @@ check.variant(variant, seed=4711)
 #
 # *10 points · ●●○ · 10 minutes*
 #
-# Mend it so that nobody can look at the token: the ids stay as they are, and the model's `attention_mask` hides the place. `ids` are `(seq,)`; return the logits after the last token, `(vocabulary,)`, without gradients.
+# Mend it so that nobody can look at the token: the ids stay as they are, and the model's `attention_mask` hides the place. Your version needs no tokenizer. `ids` are `(seq,)`, and `place` is not the last one; return the logits after the last token, `(vocabulary,)`, without gradients.
 #
 # <details><summary>Hint</summary>
 #
@@ -195,6 +196,21 @@ answer_way = "b"
 
 # %% nbgrader={"grade_id": "check-answer-way", "grade": true, "points": 5}
 check.way(answer_way)
+
+# %% [markdown]
+# Now the question of the first page: does *of* tell anything about Paris? Guess what the three ways say about it, and about *Eiffel*. Then run the cell.
+
+# %% tags=["quoted"]
+ids = ids_of(PROMPT)
+print("what the logit of Paris loses      delete  replace by token 0    hide")
+for place in range(1, len(ids)):
+    ways = [variant(ids, place, how) for how in ("delete", "replace", "hide")]
+    loss = [float(last_logits(ids)[paris] - last_logits(*way)[paris]) for way in ways]
+    print(f"{tokenizer.decode(ids[place]):>25} {loss[0]:>z15.1f} {loss[1]:>z19.1f} {loss[2]:>z7.1f}")
+
+# %% [markdown] tags=["quotes"]
+# *Eiffel* counts whichever way it goes: 17.3, 15.6 and 16.1. *of* costs 25.9 if it is deleted and 28.7 if it is replaced, but 0.7 if it is hidden. No other word needs to read it; something has to stand in its place that says "now a city". (The last token itself still speaks: its vector is in the stream, only attention can't read it.) So the
+# deleted *of* told about the grammar of the end, not about Paris.
 
 # %% [markdown]
 # ## 2. One word at a time, and in windows
@@ -319,7 +335,7 @@ for word, one, two in zip(words, by_one, by_two):
 # In *The friends of Paul met near the Eiffel Tower in Paris, the city of*, two words give the answer away, *Eiffel* and *Paris*. Either is enough. What does leave-one-out say?
 #
 # - **a** Both get half of the score.
-# - **b** Both get next to nothing, since the other one is still there.
+# - **b** Both get far less than the two are worth together, since the other one is still there.
 # - **c** Both get the full score.
 # - **d** The first one gets everything.
 
@@ -332,11 +348,24 @@ answer_together = "b"
 # %% nbgrader={"grade_id": "check-answer-together", "grade": true, "points": 5}
 check.together(answer_together)
 
+# %% tags=["quoted"]
+twice = "The friends of Paul met near the Eiffel Tower in Paris, the city of"
+f_twice, players_twice = game(twice, " Paris")
+names = [tokenizer.decode(number).strip() for number in ids_of(twice)[1:]]
+for word, score in zip(names, leave_one_out(f_twice, players_twice)):
+    if word in ("Eiffel", "Paris"):
+        print(f"without {word:<6} {score:>5.1f}")
+neither = torch.tensor([word not in ("Eiffel", "Paris") for word in names])
+print(f"without both   {f_twice(torch.ones(players_twice, dtype=torch.bool)) - f_twice(neither):.1f}")
+
+# %% [markdown] tags=["quotes"]
+# Alone they lose 3.8 and 2.1, together 18.6. The two losses do not even add up to a third of that.
+
 # %% [markdown]
 # ## 3. All coalitions: Shapley values
 #
-# If one at a time is not enough, ask about every set of words. Let the players come in one after the other, in some order, and note what $f$ gains when player $i$ comes. Average over **all orders**: that is the Shapley value. Orders can be put together: each set $S$ of
-# those who came before $i$ counts with a weight that depends only on its size.
+# If one at a time is not enough, ask about every set of words; such a set is called a **coalition**. Let the players come in one after the other, in some order, and note what $f$ gains when player $i$ comes. Average over **all orders**: that is the Shapley value. Orders can be put together: each set $S$ of
+# those who came before $i$ counts with a weight that depends only on its size. $S$ can have come in $|S|!$ orders and those after $i$ in $(n - |S| - 1)!$ orders, out of $n!$ in all. For $n = 3$ that makes a weight of $\tfrac{1}{3}$ for nobody, $\tfrac{1}{6}$ for each one other, and $\tfrac{1}{3}$ for both others.
 #
 # $$\phi_i = \sum_{S \not\ni i} \frac{|S|! \, (n - |S| - 1)!}{n!} \, \big( f(S \cup \{i\}) - f(S) \big)$$
 #
@@ -504,6 +533,7 @@ check.weighted_fit(weighted_fit, seed=4711)
 # %% tags=["quoted"]
 generator = torch.Generator().manual_seed(0)
 count = torch.randint(0, players + 1, (400, 1), generator=generator)  # how many words go, each number as likely
+# each row is a random order of the words; those with a place below `count` go
 kept = torch.rand(400, players, generator=generator).argsort(1).argsort(1) >= count
 kept[0] = True
 values = torch.tensor([f(row) for row in kept])
@@ -524,11 +554,11 @@ def shown(text: str, scores: torch.Tensor, method: str) -> gb.Attribution:
 
 figures.token_strip(
     [shown(PROMPT, scores, name) for name, scores in (("leave one out", by_one), ("Shapley", by_shapley), ("LIME", by_lime))],
-    title="All three put the grammar of the question before the landmark",
+    title='All three put "of" before the landmark',
 )
 
 # %% [markdown] tags=["quotes"]
-# All three agree on who leads, *of*, *Eiffel* and *city*, and on little else. The sum of the leave-one-out scores is 62.6, although only 26.5 were to be shared out: the three words are all needed, and each claims the whole. Shapley values sum to 26.5 and give *of* 9.9, *city* 7.1 and *Eiffel* 6.7.
+# All three name the same three words first, *of*, *Eiffel* and *city*, and give the last four next to nothing. They part on how much. The sum of the leave-one-out scores is 62.6, although only 26.5 were to be shared out: each of the three words is needed and claims more than half of the whole, *of* nearly all of it. Shapley values sum to 26.5 and give *of* 9.9, *city* 7.1 and *Eiffel* 6.7.
 
 # %% [markdown]
 # ## 4. Cut it down
@@ -542,11 +572,11 @@ figures.token_strip(
 #
 # *10 points · ●●○ · 15 minutes*
 #
-# `says(kept)` gives the model's answer and `f(kept)` its score for it, both for truth values `(players,)`. Return which players are left.
+# `says(kept)` gives the model's answer, and `f(kept)` the score of the answer that it gave at the start, both for truth values `(players,)`. Return which players are left.
 #
 # 1. Start with everybody, and note the answer.
-# 2. Find the player whose loss costs $f$ least, **now**, among those still there.
-# 3. If the answer without it is the noted one, take it away for good and go on. Otherwise stop.
+# 2. Find the player whose loss costs $f$ least, **now**, among those still there. Of equal ones take the first.
+# 3. If the answer without it is the noted one, take it away for good and go on. Otherwise stop; don't try another one.
 # 4. At least one player stays.
 #
 # <details><summary>Hint</summary>
@@ -594,7 +624,7 @@ def answer_of(text: str):
     return lambda kept: int(last_logits(torch.cat([ids[:1], ids[1:][kept]])).argmax())
 
 
-left, evidence_kept = [], []
+left, evidence_kept = [], []  # the model is asked some thousand times: on a busy machine that takes minutes
 for s in sentences[::7]:
     f_s, players_s = game(s.prompt, s.answer)
     kept_s = reduce_text(answer_of(s.prompt), f_s, players_s)
@@ -606,7 +636,7 @@ for s in sentences[::7]:
 print(f"{len(left)} sentences: {sum(left) / len(left):.0%} of the words are left, and {sum(evidence_kept) / len(left):.0%} of the evidence")
 
 # %% [markdown] tags=["quotes"]
-# On average 30% of the words are left, and 65% of the evidence. *Vietnam capital is* can still be read as a question. But look at the last example. The verb agrees with *pictures*, and *pictures* is gone: the answer survives because *trees* happens to be plural too. A reduced text shows what is enough for the answer,
+# On average 30% of the words are left, and 65% of the evidence; words dropped at random would keep as much of the one as of the other. *Vietnam capital is* can still be read as a question. But look at the last example. The verb agrees with *pictures*, and *pictures* is gone: the answer survives because *trees* happens to be plural too. A reduced text shows what is enough for the answer,
 # on a text that nobody wrote. It need not be what the answer rested on.
 
 # %% [markdown]
@@ -633,7 +663,7 @@ before, after, swapped = [], [], []
 generator = torch.Generator().manual_seed(1)
 for s in sentences:
     ids = ids_of(s.prompt)
-    place = int(torch.randint(2, len(ids) - 1, (1,), generator=generator))
+    place = int(torch.randint(2, len(ids) - 1, (1,), generator=generator))  # any word but the first and the last
     before.append(bits_after(ids, place + 1))
     after.append(bits_after(torch.cat([ids[:place], ids[place + 1 :]]), place))
     swapped.append(bits_after(ids.where(torch.arange(len(ids)) != place, 0), place + 1))
@@ -642,10 +672,11 @@ for name, found in (("as it was", before), ("word deleted", after), ("word repla
     print(f"{name:<25} {interval(found)}")
 
 # %% [markdown] tags=["quotes"]
-# As the sentences stand, the word after the chosen place costs 3.08 bits. With the word before it deleted, it costs 25.94: no lottery ticket is as unlikely. With token 0 in the gap, 13.31. The model has left the ground that it knows, and then we ask it for an explanation. It learned from whole sentences only, and it is more easily thrown off than a large model, but
-# the direction is the same for all.
+# As the sentences stand, the word after the chosen place costs 3.08 bits. With the word before it deleted, it costs 25.94, about as much as a coin that falls on the same side twenty-six times in a row. With token 0 in the gap, 13.31: token 0 starts a text in this model, which may take what follows for the beginning of another. The model has left the ground that it knows, and then we ask it for an explanation. It learned from whole sentences only, and it is more easily thrown off than a large model. How far
+# another one is thrown off can be measured in the same way.
 
 # %% tags=["quoted"]
+# this asks the model once for each word of each sentence, and takes a while
 hits = {"leave one out": [], "a word at random": []}
 last_word = []
 for s in sentences:
@@ -661,8 +692,8 @@ for name, found in hits.items():
 print(f"how often the top word is the last one: {interval(last_word)}")
 
 # %% [markdown] tags=["quotes"]
-# The top word of leave-one-out is evidence in 0.07 of the sentences. That is **less** than a word drawn at random, with 0.11. In 0.94 of the sentences it is the last word, because without that word the sentence no longer asks for the answer. It is true of the model: the logit does fall. As an explanation of why *this* answer it is useless. A foil repairs much of it: score the
-# difference to a rival answer, which falls as well when the question is gone.
+# The top word of leave-one-out is evidence in 0.07 of the sentences. That is **less** than a word drawn at random, with 0.11. In 0.94 of the sentences it is the last word, because without that word the sentence no longer asks for the answer. It is true of the model: the logit does fall. As an explanation of why *this* answer it is useless. A rival answer repairs much of it: score the
+# difference to the answer that would be right for another landmark, which falls as well when the question is gone. The next chapter measures it.
 
 # %% [markdown]
 # ### Question 5.12: Without the word

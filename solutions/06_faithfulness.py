@@ -70,7 +70,7 @@ def words_of(text: str) -> list[str]:
 # %% alt="Rows of coloured tokens for six methods on one prompt about a concert. One colours superb most, one the first words, one the last word; hardly two rows are alike."
 shown = [gb.explain(model, tokenizer, PROMPT, method=name, target=ANSWER) for name in METHODS]
 shown = [replace(one, scores=one.scores * (torch.arange(len(one.scores)) > 0)) for one in shown]  # words alone
-figures.token_strip(shown, title="Six methods explain one answer, and name four different words", names=METHODS)
+figures.token_strip(shown, title="Six methods explain one answer, and put five different words first", names=METHODS)
 
 # %% tags=["quoted"]
 words = words_of(PROMPT)
@@ -91,12 +91,12 @@ for name in METHODS:
 # 5. test whether an explanation is short, steady, and about the model at all;
 # 6. choose a method for a purpose, and defend the choice.
 #
-# **You need** chapter 05, for texts with words taken away, and one method from chapters 01 to 04. **Time:** 120 minutes. **The new question:** until now a method explained the model. Now we examine the method.
+# **You need** chapter 05, for texts with words taken away, and one method from chapters 01 to 04. **Time:** 120 minutes, and more with all the reading: sections 4 to 6 (from exercise 6.8) make a good second sitting. **The new question:** until now a method explained the model. Now we examine the method.
 
 # %% [markdown]
 # ## 1. Does the model need these words?
 #
-# An explanation makes a claim: these words mattered. Then test the claim. Let $p(x)$ be the probability of the answer after the whole text, and $r$ the $k$ words with the largest scores.
+# An explanation makes a claim: these words mattered. Then test the claim. Let $p(x)$ be the probability of the answer after the whole text, and $r$ the $k$ words with the largest scores, in their order. (The start token always stays.)
 #
 # $$\text{comprehensiveness} = p(x) - p(x \text{ without } r) \qquad \text{sufficiency} = p(x) - p(r \text{ alone})$$
 #
@@ -111,7 +111,7 @@ for name in METHODS:
 #
 # `f(kept)` gives the probability of the answer when only some words are kept; `kept` has a truth value for each word, `(words,)`. `scores` are `(words,)`. Return two numbers: comprehensiveness and sufficiency of the `k` words with the largest scores.
 #
-# 1. Find the `k` largest scores. A score counts **with its sign**: a word that speaks against the answer is no reason for it. Of equal scores, take the word that comes first.
+# 1. Find the `k` largest scores. A score counts **with its sign**: a word that speaks against the answer is no reason for it. (Chapter 09 asks which words belong to the story, and ranks by size.) Of equal scores, take the word that comes first.
 # 2. If there are fewer than `k` words, take all of them.
 # 3. Ask `f` three times, and take differences.
 #
@@ -150,7 +150,7 @@ check.faithful(faithful, seed=4711)
 #
 # </details>
 #
-# Some code divides both by $p(x)$, to make texts comparable. Think of a text where the model gives the answer $0.000001$, and $0.0001$ without the top word. The difference is $-0.0001$: nothing to speak of. The ratio is $-99$. A mean over 200 sentences with one such number in it is a number about that one sentence. We stay with differences.
+# Some code divides both by $p(x)$, to make texts comparable. Think of a text where the model gives the answer $0.000001$, and $0.0001$ without the top word. The difference is $-0.0001$: nothing to speak of. The ratio is $(0.000001 - 0.0001) / 0.000001 = -99$. A mean over 200 sentences with one such number in it is a number about that one sentence. We stay with differences.
 
 # %% [markdown]
 # ### Question 6.2: Below zero
@@ -218,7 +218,7 @@ check.aopc(aopc, seed=4711)
 #
 # </details>
 #
-# Now the model. The text is a game, as in chapter 05: words are deleted, the start token stays. Many variants go through the model in one batch, and what was asked once is remembered.
+# Now the model. The text is a game, as in chapter 05: words are deleted, the start token stays. Many variants go through the model in one batch, and what was asked once is remembered. You need not read the cell: it does what `f` did in chapter 05, faster.
 
 # %%
 class Game:
@@ -260,7 +260,7 @@ for name in METHODS:
     print(f"{name:<17} {needed:>13.2f} {enough:>7.2f} {mean_needed:>14.2f} {mean_enough:>7.2f}")
 
 # %% [markdown] tags=["quotes"]
-# With $k = 1$ leave-one-out stands alone: without its top word, *is*, the probability falls by 1.00, which is all of it. For every other method the loss is 0.00. And no single word is enough: sufficiency is 1.00 for each. Over the shares the order becomes clearer. Gradient × input and LRP come to 0.60, attention and rollout to 0.20.
+# With $k = 1$ leave-one-out stands alone: without its top word, *is*, the probability falls by 1.00, which is all of it. For every other method the loss is 0.00. And no single word is enough: sufficiency is 1.00 for each. Over the shares the order becomes clearer. Leave-one-out stays at 1.00, gradient × input and LRP come to 0.60, attention and rollout to 0.20.
 #
 # So leave-one-out wins. Its top word is *is*. Do you believe that the verdict is positive because of *is*?
 
@@ -288,7 +288,7 @@ check.compare(answer_compare)
 # %% [markdown]
 # ## 2. Does it point at the truth?
 #
-# Faithfulness asks the model. **Plausibility** asks somebody who knows: which words should have decided? For most texts nobody knows, and people are paid to guess. In the small world the grammar knows: it marks the *evidence*, and we take its word for the truth.
+# Faithfulness asks the model. **Plausibility** asks somebody who knows: which words should have decided? For most texts nobody knows, and people are paid to guess. In the small world the grammar knows: it marks the *evidence*, and we take its word for the truth. (The capstone finds a kind of review where the model goes by other words.)
 #
 # How far up are the words of the evidence? Take every pair of one word of the evidence and one other word. How often does the evidence have the larger score? A tie counts one half. This share is called **AUROC**. Chance is $0.5$.
 #
@@ -331,7 +331,7 @@ check.auroc(auroc, seed=4711)
 # Three relatives are in use. The **top-1 hit** asks only whether the largest score is at a word of the evidence. **Average precision** goes down the list and averages how pure its top is. **Token F1** takes as many top words as the evidence has and counts how many are right. They need a chance level beside them, and it differs
 # from text to text: with two of ten words as evidence, a random word hits in one of five.
 #
-# Now the great comparison: six methods and two that know nothing, on 209 sentences that the model never saw. (Integrated gradients, LIME and Shapley values ask the model so often that they would take minutes here. Your functions work on them too.) *Random* draws scores. *Last word first* ranks the words from the end of the text to its start, without asking any model. **Guess first:** which methods will the model "need" most, and which will find the evidence? Write down one name for each.
+# Now the great comparison: six methods and two that know nothing, on 209 sentences that the model never saw. (Integrated gradients, LIME and Shapley values ask the model so often that they would take minutes here. Your functions work on them too.) *Random* draws scores. *Last word first* ranks the words from the end of the text to its start, without asking any model. **Guess first:** which methods will the model "need" most, and which will find the evidence? Write down one name for each. The next three cells take a while, together up to a minute and on a busy machine more.
 
 # %%
 def top_hit(scores: torch.Tensor, evidence: torch.Tensor) -> float:
@@ -353,11 +353,18 @@ explained["random"] = [torch.rand(len(mask), generator=draw) for mask in evidenc
 explained["last word first"] = [torch.arange(len(mask)).float() for mask in evidence]
 
 # %%
+def note(kept: torch.Tensor) -> float:
+    """Stands in for the game: only notes what aopc will ask, so that the model can answer all at once."""
+    asked.append(kept)
+    return 0.0
+
+
 measured = {name: {"needed": [], "enough": [], "auroc": [], "hit": []} for name in explained}
+random_words = {"one": [], "half": []}  # what is lost without the top word of random scores, and without half of all
 for number, s in enumerate(sentences):
     game, asked = Game(s.prompt, s.answer), []
-    for scores in explained.values():  # first only note what aopc will ask, so that the model can answer all at once
-        aopc(lambda kept, asked=asked: asked.append(kept) or 0.0, scores[number])
+    for scores in explained.values():
+        aopc(note, scores[number])
     game.ask(torch.stack(asked))
     for name, found in measured.items():
         scores = explained[name][number]
@@ -366,6 +373,8 @@ for number, s in enumerate(sentences):
         found["enough"].append(enough)
         found["auroc"].append(auroc(scores, evidence[number]))
         found["hit"].append(top_hit(scores, evidence[number]))
+    for size, found in ((1, random_words["one"]), ((game.words + 1) // 2, random_words["half"])):
+        found.append(faithful(game, explained["random"][number], size)[0])
 
 
 def interval(values) -> str:
@@ -388,8 +397,8 @@ chance = sum(float(mask.float().mean()) for mask in evidence) / len(sentences)
 figures.rates(
     {"the model needs its words (AOPC)": mean["needed"], "its top word is evidence": mean["hit"]},
     title="The two leaderboards do not agree",
-    label="mean over 209 sentences",
-    chance=dict.fromkeys(measured, chance),
+    label="mean over 209 sentences; the ticks are the chance of a hit",
+    chance=dict.fromkeys(sorted(measured, key=mean["needed"].get, reverse=True), chance),
     by="method",
 )
 
@@ -515,7 +524,7 @@ square = [[1.0 if a == b else sum(agreement[min(a, b), max(a, b)]) / len(sentenc
 charts.agreement(torch.tensor(square).numpy(), names, title="Most pairs of methods hardly agree", label="Spearman's ρ, mean over 209 sentences")
 
 # %% [markdown] tags=["quotes"]
-# Two of the six methods agree at 0.29 on average. Leave-one-out, LRP and gradient form a small club: 0.63 between LRP and leave-one-out, 0.55 between gradient and LRP. Does that speak for the three? Look who else is near. Leave-one-out agrees with *last word first* at 0.32, and the gradient is closer to *last word first* than to attention. Part of the agreement may come from the place in the
+# Two of the six methods agree at 0.29 on average. Leave-one-out, LRP and gradient form a small club: 0.63 between LRP and leave-one-out, 0.55 between gradient and LRP (the third pair is in the figure). Does that speak for the three? Look who else is near. Leave-one-out agrees with *last word first* at 0.32, and the gradient is closer to *last word first* than to attention. Part of the agreement may come from the place in the
 # text alone. Agreement is not truth: two methods can make one mistake.
 #
 # And beware of a single sentence. Ten random numbers against ten others give a $\rho$ of a half or more, up or down, in 13% of 1000 tries. The means above are over 209 sentences, and their intervals are narrow. (Sentences of one family share their templates, so they are not as independent as we pretend, and the intervals are somewhat too narrow even so.)
@@ -555,7 +564,7 @@ charts.agreement(torch.tensor(square).numpy(), names, title="Most pairs of metho
 #
 # <details><summary>Hint</summary>
 #
-# The code above is fine once `differences` has one entry for each sentence. Then mend the last line.
+# The code above is fine once `differences` has one entry for each sentence. Then mend the last two lines: one averages, one counts.
 #
 # </details>
 
@@ -622,7 +631,7 @@ for part, a, b in (
 # %% [markdown] tags=["quotes"]
 # With a coin for each word the test cries "different" in 46% of the experiments in which there is no difference. With a coin for each sentence it does so in 6%, close to the one in twenty that it promises.
 #
-# Now read the real comparisons. Gradient and leave-one-out differ clearly in their hits. Leave-one-out and *last word first* both stand at 0.95, and yet $p$ is 0.02: a tiny difference, but a regular one. A small $p$ says that there **is** a difference, not that it matters. Always look at the size as well. Between rollout and random scores, 0.34 and 0.39, $p$ is 0.10: chance alone can do that.
+# Now read the real comparisons. Gradient and leave-one-out differ clearly in their hits. Leave-one-out and *last word first* both stand at 0.95, and yet $p$ is 0.02: a tiny difference, but a regular one. A small $p$ says that there **is** a difference, not that it matters. And four comparisons were made here: whoever makes four has to ask for a quarter of the level in each, and then this one does not count. Always look at the size as well. Between rollout and random scores, 0.34 and 0.39, $p$ is 0.10: chance alone can do that.
 
 # %% [markdown]
 # ## 5. Short, steady, and about the model?
@@ -674,7 +683,7 @@ check.effective_number(effective_number, seed=4711)
 #
 # *5 points · ●●○ · 10 minutes*
 #
-# `first_words` and `second_words` are lists of strings, `first` and `second` their scores. Return the pairs of scores of the shared words, `(shared, 2)`, in the order of the first text.
+# `first_words` and `second_words` are lists of strings, `first` and `second` their scores. They share at least one word. Return the pairs of scores of the shared words, `(shared, 2)`, in the order of the first text.
 #
 # <details><summary>Hint</summary>
 #
@@ -792,10 +801,10 @@ for name in METHODS:
 
 # %% alt="Bars for six methods: the rank correlation between the explanations before and after all layers were shuffled."
 after_all = torch.tensor([sum(left[name]) / len(left[name]) for name in METHODS])
-charts.bars(METHODS, after_all, label="Spearman's ρ with the explanation of the trained model", names_are="method", title="What is left of an explanation when all layers are shuffled")
+charts.bars(METHODS, after_all, label="Spearman's ρ with the explanation of the trained model", names_are="method", title="Rollout hardly notices that all layers were shuffled")
 
 # %% [markdown] tags=["quotes"]
-# Rollout keeps 0.71 of its order when all that the layers learned is destroyed. Most of its picture is the causal mask and the identity that stands for the residual stream. The gradient keeps 0.37, which is more than nothing: it still sees the places and the embeddings, which were not shuffled. The others fall to zero, as they should.
+# Rollout keeps 0.71 of its order when all that the layers learned is destroyed. The chapter on rollout showed why: most of its picture is the causal mask and the identity that stands for the residual stream. The gradient keeps 0.37, which is more than nothing: it still sees the places and the embeddings, which were not shuffled. The others fall to about zero, as they should, attention a little below it.
 #
 # Now the paraphrases. LRP is the steadiest, 0.86, and gradient × input the least steady, 0.22: the same fact, said in other words, gets other reasons. But rollout is steady too, 0.68, and it is easy to be steady for a method that hardly looks. In the same way, random scores pass the test of shuffling without effort. **Each test is passed by somebody useless. Only together do they say something.**
 #
@@ -844,6 +853,8 @@ for s, mask in zip(sentences, evidence):
         before, after = (model(one).logits[0, -1].softmax(-1)[answer] for one in (ids, shorter))
     lost.append(float(before - after))
 print(f"probability lost with a word that is neither evidence nor the last: {interval(lost)}")
+print(f"with a random word, whichever it is: {interval(random_words['one'])}")
+print(f"with a random half of all words: {interval(random_words['half'])}")
 
 # %% [markdown]
 # What repairs it? Ask the question differently: not "how much does the answer lose?" but "does it lose against its **rival**?" The counterfactuals of the small world name a rival for each sentence: the answer that would be right had the evidence been another. A missing last word hurts the answer and the rival alike.
@@ -860,7 +871,7 @@ for name, found in with_rival.items():
     print(f"{name:<31} {interval(found)}")
 
 # %% [markdown] tags=["quotes"]
-# One word of no importance costs 0.04. But random scores came to 0.39 on the leaderboard. Where does that come from? Mostly, it seems, from the large shares: a text of which half is gone is hardly a text, whichever half it is. And now and then the draw hits a word that decides, or the last one. So read every comprehensiveness beside the random one, and count only what is above it.
+# One word of no importance costs 0.04. But random scores came to 0.39 on the leaderboard. Where does that come from? A single random word costs 0.21 on average, since now and then it is one that decides, or the last one; half of all words cost 0.82: a text of which half is gone is hardly a text, whichever half it is. So read every comprehensiveness beside the random one, and count only what is above it.
 #
 # The rival repairs leave-one-out. Its hits rise from 0.03 to 0.56, though nothing has changed but the question. The lesson is larger than this method: **before you choose a method, choose the question**.
 

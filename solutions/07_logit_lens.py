@@ -26,6 +26,7 @@
 
 # %%
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import glassbox as gb
@@ -85,7 +86,7 @@ grids.layer_grid(
 )
 
 # %% [markdown]
-# Layer 0 repeats the word that it has just read. Then *Paris* is there after the first block of six. What are the other five for? *Martha* takes longer: up to layer 4 it would be *Leo*, the wrong friend. And for the opposite of *hot* the layers say *far*, *eight*, *eight* and *far* before *cold* comes up. Did the model not know so far,
+# Layer 0 repeats the word that it has just read; on the repeated list, whose last word is *river*, the layers 1 and 2 say *desert*, the word before it. Then *Paris* is there after the first block of six. What are the other five for? *Martha* takes longer: up to layer 4 it would be *Leo*, the wrong friend. And for the opposite of *hot* the layers say *far*, *eight*, *eight* and *far* before *cold* comes up. Did the model not know so far,
 # or can we not read it? Those are two very different things, and this chapter tells them apart.
 #
 # **After this chapter you can**
@@ -96,7 +97,7 @@ grids.layer_grid(
 # 4. share a logit out among heads, MLPs and embeddings, exactly;
 # 5. put a hidden state into another prompt, and read what the model makes of it.
 #
-# **You need** chapter 00 (blocks, residual stream, unembedding) and chapter 01 (heads). **Time:** 120 minutes. **The new question:** not which words of the text matter, but where inside the model the answer comes up.
+# **You need** chapter 00 (blocks, residual stream, unembedding) and chapter 01 (heads). **Time:** 120 minutes, and more if you read all the code: sections 5 and 6 (exercise 7.12, question 7.13) make a good second sitting. **The new question:** not which words of the text matter, but where inside the model the answer comes up.
 
 # %% [markdown]
 # ## 1. Answer now
@@ -179,14 +180,14 @@ for name, row in (("the model", truth), ("the last row", last)):
 print(f"the last row is off by {(last - truth).norm() / truth.norm():.0%} of the length of the logits")
 
 # %% [markdown] tags=["quotes"]
-# The words are in the right order, so nobody notices. But the logits are off by 13%, and the last row can't be anything but the model's own answer. A lens whose last layer differs from the model is broken somewhere.
+# The first three words are right and in the right order, so nobody notices. But the logits are off by 13%, and the last row can't be anything but the model's own answer. A lens whose last layer differs from the model is broken somewhere.
 
 # %% [markdown]
 # ### Exercise 7.2: Find the bug
 #
 # *10 points · ●●○ · 8 minutes*
 #
-# Mend it. `ids` are `(seq,)`; return the logits that each layer would give at each position, `(layers + 1, seq, vocabulary)`, without gradients. It has to work for any model that `gb.anatomy` knows, not for GPT-2 alone.
+# Mend it. `ids` are `(seq,)`; return the logits that each layer would give at each position, `(layers + 1, seq, vocabulary)`, without gradients. It has to work for any model that `gb.anatomy` knows, not for GPT-2 alone: use the model's own `gb.anatomy(model).head`, since your `lens` is GPT-2's, and a Llama's norm has no bias.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -223,7 +224,7 @@ check.readings(readings, seed=4711)
 #
 # </details>
 #
-# Now the norm. What does the lens show if it is left out? With or without it, the words come in much the same order. Compare how sure the two readings are.
+# Now the norm. What does the lens show if it is left out? Compare the words, and how sure the two readings are.
 
 # %% tags=["quoted"]
 gain, bias, unembedding = (w.detach() for w in (parts.final_norm.weight, parts.final_norm.bias, parts.unembedding.weight))
@@ -236,7 +237,7 @@ for layer, state in enumerate(states):
     print("   ".join(line))
 
 # %% [markdown] tags=["quotes"]
-# The embedding is 2 long, and the stream after one block 142. Without the norm that length goes into the logits: at layer 2 the lens is certain of *eight*, with 1.00, where the lens with the norm gives it 0.28. Neither names the right word, but one of them says that it does not know. The norm takes the length away, as the model does at its end. From here on the lens has its norm.
+# The embedding is 2 long, and the stream after one block 142. Without the norm that length goes into the logits: at layers 1 to 3 the lens is nearly certain, with 0.93, 1.00 and 0.99, and at layer 0, where the stream is short, it is certain of nothing, with 0.03. At layer 2 both say *eight*, the lens with the norm gives it 0.28: neither is right, but one of them says that it does not know. The norm takes the length away, as the model does at its end. From here on the lens has its norm.
 
 # %% [markdown]
 # ## 2. Follow the answer
@@ -321,6 +322,14 @@ check.settled(settled, seed=4711)
 # **By hand.** At the end $p = (\tfrac12, \tfrac12)$, at the layer $q = (\tfrac34, \tfrac14)$. Then $\tfrac12 \log \tfrac{2}{3} + \tfrac12 \log 2 = 0.144$. The other way round it would be $\tfrac34 \log \tfrac32 + \tfrac14 \log \tfrac12 = 0.131$. The order matters: the model's own distribution is the one that weighs.
 
 # %% [markdown]
+# Play with the lens on the sentence in which the wrong friend leads for so long. The numbers are those of your `readings`: a row is a layer, a column a token after which the model was asked to go on. Click on a cell, or move with the arrow keys, to see its five best words; the curve shows the rank of one word from layer to layer. **Try:** go to the last column and follow *Martha*, then *Leo*. Was *Martha* far down the list while *Leo* led?
+
+# %%
+friends = prompts["Leo, Martha"]
+yours = replace(gb.logit_lens(model, tokenizer, friends), logits=readings(model, ids_of(friends)))  # its frame, your numbers
+gb.views.lens(yours, follow=[" Martha", " Leo"], title="Martha stands second from layer 1 on, and passes Leo at layer 5")
+
+# %% [markdown]
 # ### Exercise 7.5: How far from the end?
 #
 # *5 points · ●●○ · 6 minutes*
@@ -329,7 +338,7 @@ check.settled(settled, seed=4711)
 #
 # <details><summary>Hint</summary>
 #
-# `log_softmax(-1)` turns logits into logarithms of probabilities without losing the small ones.
+# `log_softmax(-1)` turns logits into logarithms of probabilities.
 #
 # </details>
 
@@ -354,7 +363,7 @@ check.divergence(divergence, seed=4711)
 #
 # </details>
 #
-# Now all kinds of questions that the small world can ask. One is left out: in *The war that began in 1804 went on until 18*, any later year is right, so there is no answer to be known. For each sentence we keep the hidden states at the last word, and for later also those of a **counterfactual**: the same
+# Now all kinds of questions that the small world can ask. One is left out: in `The war that began in 1804 went on until 18`, any later year is right, so there is no answer to be known. For each sentence we keep the hidden states at the last word, and for later also those of a **counterfactual**: the same
 # sentence with the evidence changed, and with it the answer.
 
 # %%
@@ -384,7 +393,7 @@ for number in torch.stack([settle[family_of == n].float().mean() for n in range(
     print(f"{families[number]:<19} {settle[family_of == number].float().mean():.1f}")
 
 # %% [markdown] tags=["quotes"]
-# On average the answer is settled at layer 1.99. Verdicts of reviews, where one word decides and a *not* turns it round, can be read after a single block. A list that is repeated needs 3.1: to go on with it, a head has to find the earlier copy, and that takes at least two layers, one to mark what came before each word and another to look for it. *giver_receiver*,
+# On average the answer is settled at layer 1.99: from 1.0 to 3.9. Verdicts of reviews, where one word decides and a *not* turns it round, can be read after a single block, and so can *kinds*. A list that is repeated needs 3.1: to go on with it, a head has to find the earlier copy, and that takes at least two layers, one to mark what came before each word and another to look for it. *giver_receiver*,
 # as in *Leo showed the camera to*, takes until 3.9, and the opposites until 2.6. So the lens sees answers come at different depths. Can it be taken at its word?
 
 # %% [markdown]
@@ -490,7 +499,7 @@ for steps in (0, 10, 30, 100):
     print(f"{steps:>3} steps   on those {there:.2f}   on ours {here:.2f}")
 
 # %% [markdown] tags=["quotes"]
-# On the sentences that it was trained on, the KL falls to 0.15. On ours it falls to 1.01 and not further. A translator has as many numbers as the width squared and can learn 299 sentences by heart. Whoever reads with a tuned lens should ask what it was trained on.
+# On the sentences that it was trained on, the KL falls to 0.15. On ours it falls to 1.01 and not further; one would stop there. A translator has as many numbers as the width squared and can learn 299 sentences by heart. Whoever reads with a tuned lens should ask what it was trained on.
 #
 # A tuned lens that was trained on many more texts lies beside the model's weights. Here it is next to the logit lens, layer by layer.
 
@@ -518,6 +527,10 @@ for family in ("opposites", "sequences", "giver_receiver", "repeats"):
 # %% [markdown] tags=["quotes"]
 # At layer 0 the logit lens is 42.20 nats away, since it repeats the word that was read with full confidence, and at layer 1 still 1.56. The tuned lens has 0.73 there. It settles earlier, by 0.60 layers. Look at the opposites: the logit lens needed 2.6 layers, the tuned lens 1.0. So it seems that the answer was there after one
 # block, in a language of its own, or else the translator guessed; section 6 has a test for that. With *giver_receiver* and *repeats* the translator does not help. There the answer does seem to come late.
+
+# %%
+review = stream(model, ids_of("After all, the book was very brilliant. The verdict of Lucy is"))[0, -1]
+print(f"the tuned lens at layer 0 says:{tokenizer.decode(tuned(0, review).argmax())}")
 
 # %% [markdown]
 # ### Question 7.8: What does the translator know?
@@ -679,7 +692,7 @@ print(f"all {len(parts.blocks) * parts.heads} heads {heads_alone:>5.2f}")
 print(f"sum of the shares {sum(found.values()):.2f}, with the norm's bias {sum(found.values()) + of_bias:.2f}; the logit of Paris {truth[id_of(' Paris')]:.2f}")
 
 # %% [markdown] tags=["quotes"]
-# The sum is exact: 25.64, the logit. And the MLP of the first block wrote 15.36 of it. All 48 heads together wrote -1.45, rather against *Paris* than for it. But no MLP looks at another word: only heads carry anything from *Eiffel* to *of*. Keep that in mind.
+# The shares sum to 25.77, and with the norm's own bias it is 25.64, exactly the logit. And the MLP of the first block wrote 15.36 of it. All 48 heads together wrote -1.45, rather against *Paris* than for it. But no MLP looks at another word: only heads carry anything from *Eiffel* to *of*. Keep that in mind.
 #
 # Now *Martha*, whom the lens saw so late. Is it the first MLP again?
 
@@ -694,7 +707,7 @@ print("the largest shares of Martha less Leo:", ", ".join(f"{name} {difference[n
 # The first MLP gave *Martha* 10.8, and *Leo* 9.4: it wrote "here comes a name". Head 2.4 gave *Martha* 4.3 and *Leo* 4.2: in this sentence it gives both names the same. A logit has no meaning by itself, since only differences of logits decide. So ask for a **foil**: the direction is *Martha*'s row of $W_U$ less *Leo*'s. Then what both have
 # in common drops out.
 
-# %% alt="A grid with a row for each layer and a column for each of the eight heads, the bias and the MLP: shares of the logit of Martha less that of Leo. Heads 6 and 7 of layer 4 and head 1 of layer 5 are dark blue; the layers below are pale."
+# %% alt="A grid with a row for each block and a column for each of the eight heads, the bias and the MLP: shares of the logit of Martha less that of Leo. Heads 6 and 7 of block 4 and head 1 of block 5 are dark blue; the blocks below are pale."
 found = difference
 columns = [*(f"head {head}" for head in range(parts.heads)), "bias", "MLP"]
 table = torch.tensor(
@@ -708,6 +721,7 @@ grids.layer_grid(
     title="Heads of blocks 4 and 5 write most of Martha less Leo",
     label="share of the logit",
     columns="part",
+    rows="block",
     signed=True,
 )
 
@@ -715,12 +729,12 @@ grids.layer_grid(
 # Heads 4.7, 5.1 and 4.6 tell the two apart, with 5.7, 3.5 and 3.2. That fits what the lens said at the top of the chapter: *Leo* up to layer 4, which is before block 4 has spoken, and *Martha* after it. Two methods that see the same are worth more than either, though both read with the same unembedding.
 
 # %% [markdown]
-# If a head has a large share, the answer should suffer without it. Guess by how much, and in how many of the sentences the model will then say something else. For each sentence we take the head with the largest share of the answer, set its mix to zero at all words, and ask again. We do the same with each head of layer 0, whatever its share.
+# If a head has a large share, the answer should suffer without it. Guess by how much, and in how many of the sentences the model will then say something else. For each sentence we take the head with the largest share of the answer, set its mix to zero at all words, and ask again. We do the same with each head of block 0, whatever its share. (This asks the model about ten variants of each sentence, and takes a while.)
 
-# %% tags=["quoted"]
+# %%
 @torch.no_grad()
 def without_heads(ids: torch.Tensor, gone: list[tuple[int, int]]) -> torch.Tensor:
-    """The logits after the last word, once for each (layer, head) in the list, with that head silent: (len(gone), vocabulary)."""
+    """The logits after the last word, once for each (block, head) in the list, with that head silent: (len(gone), vocabulary)."""
     size = len(gain) // parts.heads
 
     def silence(layer: int):
@@ -742,33 +756,35 @@ def without_heads(ids: torch.Tensor, gone: list[tuple[int, int]]) -> torch.Tenso
 
 
 def head_shares(vectors: dict[str, torch.Tensor], direction: torch.Tensor) -> dict[tuple[int, int], float]:
-    """The share of each (layer, head)."""
+    """The share of each (block, head)."""
     found = shares(torch.stack(list(vectors.values())), gain, direction)
     return {tuple(map(int, name[5:].split("."))): float(share) for name, share in zip(vectors, found) if name.startswith("head")}
 
 
-record, of_layer_0 = [], []  # of three heads for each sentence: (head, share, lost, answer changed)
+# %% tags=["quoted"]
+record, of_block_0 = [], []  # of three heads for each sentence: (head, share, lost, answer changed)
 for row, s in enumerate(sentences):
     word, vectors = int(answers[row]), written(ids_of(s.prompt))
     rival = int(final[row].index_fill(0, answers[row], -torch.inf).argmax())  # the most probable other word
     of_answer = head_shares(vectors, unembedding[word])
     of_lead = head_shares(vectors, unembedding[word] - unembedding[rival])
+    # the two chosen heads, then all those of block 0
     asked = [max(of_answer, key=of_answer.get), max(of_lead, key=of_lead.get), *((0, head) for head in range(parts.heads))]
     logits = without_heads(ids_of(s.prompt), asked)
     lost = final[row, word] - logits[:, word]
     lost_lead = lost - (final[row, rival] - logits[:, rival])
     changed = logits.argmax(-1) != word
-    needed = 2 + int(lost[2:].argmax())
-    of_layer_0.append(float(lost[2:].mean()))
+    needed = 2 + int(lost[2:].argmax())  # the row of the head of block 0 that the answer misses most
+    of_block_0.append(float(lost[2:].mean()))
     rows = ((0, of_answer, lost), (1, of_lead, lost_lead), (needed, of_answer, lost))
     record.append([(asked[n], share[asked[n]], float(loss[n]), bool(changed[n])) for n, share, loss in rows])
 
 print(f"{len(record)} sentences")
-chosen = ("largest share of the answer", "largest share of the answer less its rival", "most needed of layer 0")
+chosen = ("largest share of the answer", "largest share of the answer less its rival", "most needed of block 0")
 for column, name in enumerate(chosen):
     _, share, lost, changed = zip(*(row[column] for row in record))
     print(f"{name}\n    share {interval(share)}   lost without the head {interval(lost)}   another answer {interval(changed)}")
-print(f"all heads of layer 0, one at a time: lost {interval(of_layer_0)}")
+print(f"all heads of block 0, one at a time: lost {interval(of_block_0)}")
 for family in ("pronouns", "giver_receiver", "agreement", "repeats"):
     rows = [row[0] for row, s in zip(record, sentences) if s.family == family]
     (layer, head), times = Counter(head for head, *_ in rows).most_common(1)[0]
@@ -778,15 +794,15 @@ for family in ("pronouns", "giver_receiver", "agreement", "repeats"):
     )
 
 # %% [markdown] tags=["quotes"]
-# Take away the head that wrote most of the answer, and the answer changes in 0.03 of the sentences. It is one voice among many, and it does not help to choose it by its lead over the most probable rival: 0.02. In *pronouns* the top head has a share of 2.1 and nothing is lost without it: others make up for it. Take away the most needed head of layer 0, whose own share is 0.24, and 7.42 are lost, and the answer changes in
-# 0.35 of the sentences. It had hardly written anything of the answer at the last word. It had carried information that later parts used, perhaps at other words, since we silence it at all of them and the share counts the last alone. (It was chosen because it is needed, so look at the eight heads of layer 0 on average as well, and remember that a silent head is something that the layers above have never met.)
+# Take away the head that wrote most of the answer, and the answer changes in 0.03 of the sentences. It is one voice among many, and it does not help to choose it by its lead over the most probable rival: 0.02. In *pronouns* the top head has a share of 2.1 and nothing is lost without it: something makes up for it, be it other parts that now write more, or the norm's scale. (We compare the answer's own share, since the loss is the answer's own.) Take away the most needed head of block 0, whose own share is 0.24, and 7.42 are lost, and the answer changes in
+# 0.35 of the sentences. It had hardly written anything of the answer at the last word. It had carried information that later parts used, perhaps at other words, since we silence it at all of them and the share counts the last alone. (It was chosen because it is needed, so look at the eight heads of block 0 on average as well, and remember that a silent head is something that the blocks above have never met.)
 
 # %% [markdown]
 # ### Question 7.11: Direct
 #
 # *5 points · ●●○ · 3 minutes*
 #
-# A head of layer 0 has a share of nearly zero, and without it the answer is lost. How can both be true?
+# A head of block 0 has a share of nearly zero, and without it the answer is lost. How can both be true?
 #
 # - **a** The shares are wrong: they must add up to the loss.
 # - **b** What it wrote was read by later parts, and they wrote the answer. Direct attribution counts only what goes straight to the end.
@@ -814,7 +830,7 @@ check.direct(answer_direct)
 #
 # *10 points · ●●● · 15 minutes*
 #
-# `ids` is the prompt `(seq,)`, `states` are `(batch, width)`: several states to be asked about, each in a copy of the prompt. What enters block `layer` at `position` is to be replaced by the state. Return the logits after the last word, `(batch, vocabulary)`, without gradients. The model has to be as before when you are done.
+# `ids` is the prompt `(seq,)`, `states` are `(batch, width)`: several states to be asked about, each in a copy of the prompt. What enters block `layer` at `position` (counted from 0, from the front) is to be replaced by the state. Return the logits after the last word, `(batch, vocabulary)`, without gradients. The model has to be as before when you are done.
 #
 # 1. `gb.anatomy(model).blocks[layer]` is the block.
 # 2. A *pre-hook* sees the block's inputs, a tuple whose first entry is `(batch, seq, width)`. What it returns takes their place: again a tuple.
@@ -911,21 +927,31 @@ charts.curves(
 
 # %% tags=["quoted"]
 def right_twice(read) -> torch.Tensor:
-    """Is the answer on top, for the sentence and for its counterfactual? (layer, sentence)"""
-    one = torch.stack([read(layer, state).argmax(-1) for layer, state in enumerate(ends)]) == answers
-    two = torch.stack([read(layer, state).argmax(-1) for layer, state in enumerate(other_ends)]) == other_answers
-    return one & two
+    """Is the answer on top, for the sentence and for its counterfactual? At layers 0 to 3: (layer, sentence)"""
+    one = torch.stack([read(layer, ends[layer]).argmax(-1) for layer in range(4)]) == answers
+    two = torch.stack([read(layer, other_ends[layer]).argmax(-1) for layer in range(4)]) == other_answers
+    return (one & two).float()
 
 
 reviews = torch.tensor([s.family.startswith("review") for s in sentences])
-twice = right_twice(tuned).float()
+readers = {
+    "logit lens": lambda layer, state: lens(state, gain, bias, unembedding),
+    "tuned lens": tuned,
+    "patchscope": lambda layer, state: patched(model, SCOPE, layer, len(SCOPE) - 1, state),
+}
+twice_by = {name: right_twice(read) for name, read in readers.items()}
+twice = twice_by["tuned lens"]
 once = (by_tuned.argmax(-1) == answers).float()
 print(f"tuned lens, layer 0: right once in {int(once[0, reviews].sum())} of {int(reviews.sum())} reviews, for the counterfactual too in {int(twice[0, reviews].sum())}")
 for layer in range(4):
     print(f"all {len(sentences)} sentences, layer {layer}   right once {interval(once[layer])}   right twice {interval(twice[layer])}")
+opposites = family_of == families.index("opposites")
+print("right twice, layer 1")
+for name, hit in twice_by.items():
+    print(f"{name}   all {interval(hit[1])}   opposites {int(hit[1, opposites].sum())} of {int(opposites.sum())}")
 
 # %% [markdown] tags=["quotes"]
-# At layer 0 the tuned lens is right once in 13 of 33 reviews, and never for the counterfactual too: it says the same whatever the evidence is. At layer 1 it is right twice in 0.73 of the sentences, and that is no luck. Without the truth about each sentence the guesses would have passed for an early insight.
+# At layer 0 the tuned lens is right once in 13 of 33 reviews, and never for the counterfactual too: it says the same whatever the evidence is. At layer 1 it is right twice in 0.73 of the sentences, and that is no luck. The patchscope passes the same test, with 0.79, and the logit lens has 0.55. And the opposites, where section 3 left open whether the translator guessed: the tuned lens and the patchscope are right twice in 11 of 11. So the answer can be had from that state. Without the truth about each sentence the guesses would have passed for an early insight.
 #
 # **A patchscope that comes too late.** Now ask about another place. The state at the last word of a landmark, *Tower*, goes into *The Colosseum is located in the city of* in the place of *Colosseum*. Does the model then name the city of the Eiffel Tower? Guess for each layer.
 
@@ -946,7 +972,7 @@ for layer in range(3):
     print(f"put in at layer {layer}: their city {interval(said == cities)}   Rome {interval(said == rome)}")
 
 # %% [markdown] tags=["quotes"]
-# Put in at layer 0, the last piece of a landmark's name brings its city along in 0.48 of the cases (one piece of *Spanish Steps* is not the whole of it). From layer 1 on it never does: the answer is *Rome*, always. Not because the state says nothing, but because nobody reads it there any more. The likely reason is that the prompt's last word has fetched *Colosseum* in the
+# Put in at layer 0, the last piece of a landmark's name brings its city along in 0.48 of the cases (one piece of *Spanish Steps* is not the whole of it). Put in at layers 1 and 2 it never does: the answer is *Rome*, always. Not because the state says nothing, but because nobody reads it there any more. The likely reason is that the prompt's last word has fetched *Colosseum* in the
 # first block and does not look again. What a patchscope shows depends on who still looks.
 #
 # **A share that is direct only.** You have seen it: the head that carries the news has next to no share. And all shares rest on a norm that is held still. Take a part away in earnest, and the norm's scale changes with it, and so does what the later parts do.

@@ -82,7 +82,7 @@ charts.curves(amounts, chances, label="probability of positive", over="how much 
 # 4. choose how strongly to push, with a control, and measure what the push costs;
 # 5. take a direction out, and judge what a direction stands for.
 #
-# **You need** chapters 00 (surprisal, the residual stream) and 07 (what a vector in the stream says when it is read as words). **Time:** 120 minutes. **The new question:** not which word decides, but which direction in the stream.
+# **You need** chapters 00 (surprisal, the residual stream) and 07 (what a vector in the stream says when it is read as words). **Time:** 120 minutes, and more with the long tables: sections 5 to 7 (from exercise 8.9) make a good second sitting. **The new question:** not which word decides, but which direction in the stream.
 
 # %% [markdown]
 # ## 1. Look and touch
@@ -96,7 +96,7 @@ charts.curves(amounts, chances, label="probability of positive", over="how much 
 #
 # *5 points · ●○○ · 6 minutes*
 #
-# `hidden` is `(batch, seq, width)`, `vector` is `(width,)`. Return a new tensor in which the vector is added at the given places of each text, or at all places if `places` is None. Negative places count from the end.
+# `hidden` is `(batch, seq, width)`, `vector` is `(width,)`. Return a new tensor in which the vector is added at the given places of each text, or at all places if `places` is None. (An empty list names no place.) Negative places count from the end.
 #
 # <details><summary>Hint</summary>
 #
@@ -204,24 +204,36 @@ def padded(texts: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.tensor([row + [0] * (int(last.max()) + 1 - len(row)) for row in rows]), last
 
 
+AT_ONCE = 40  # texts; more at a time take more memory and no less time
+
+
+def some_at_once(texts: list) -> list[list]:
+    return [texts[start : start + AT_ONCE] for start in range(0, len(texts), AT_ONCE)]
+
+
 @torch.no_grad()
 def next_logits(texts: list[str], edits: dict | None = None) -> torch.Tensor:
     """The logits after each text, (text, vocabulary), with an edit for some of the blocks, by number."""
+    if len(texts) > AT_ONCE:
+        return torch.cat([next_logits(some, edits) for some in some_at_once(texts)])
     ids, last = padded(texts)
 
     def run():
-        return model(ids).logits[torch.arange(len(ids)), last]
+        stream = model.transformer(ids).last_hidden_state  # after the final norm
+        return model.lm_head(stream[torch.arange(len(ids)), last])  # words for the last place only
 
-    for number, edit in (edits or {}).items():
+    for number, edit in (edits or {}).items():  # the run is wrapped once more for each block that is edited
         run = partial(edited, BLOCKS[number], edit, run)
     return run()
 
 
-def states(texts: list[str], before: str = "") -> torch.Tensor:
-    """What each block gives at each text's last token: (layer, text, width). With `before`, where that last occurs."""
+def states(texts: list[str], at: str = "") -> torch.Tensor:
+    """What each block gives at each text's last token: (layer, text, width). With `at`, where that token last occurs."""
+    if len(texts) > AT_ONCE:
+        return torch.cat([states(some, at) for some in some_at_once(texts)], dim=1)
     ids, last = padded(texts)
-    if before:
-        last = torch.stack([(row == token(before)).nonzero()[-1, 0] for row in ids])
+    if at:
+        last = torch.stack([(row == token(at)).nonzero()[-1, 0] for row in ids])
     notes = {}
 
     def keep(number, hidden):
@@ -235,7 +247,7 @@ def states(texts: list[str], before: str = "") -> torch.Tensor:
 # %% [markdown]
 # ## 2. Two stacks of texts
 #
-# A **steering vector** by the mean difference (Turner and others, 2023; Rimsky and others, 2024): read texts of two kinds, take the stream at the last token of each, and subtract the mean of one stack from the mean of the other.
+# A **steering vector** by the mean difference (Rimsky and others, 2024; with a single pair, Turner and others, 2023): read texts of two kinds, take the stream at the last token of each, and subtract the mean of one stack from the mean of the other.
 #
 # $$v = \frac{1}{|P|} \sum_{p \in P} h(p) - \frac{1}{|N|} \sum_{n \in N} h(n)$$
 #
@@ -337,7 +349,7 @@ check.beyond_line(beyond_line, seed=4711)
 # The texts: forty plain reviews, each beside the same review with the opposite words (its counterfactual), so that as little else as possible differs. The vector is then tried on other reviews, of three kinds. *Plain*: the adjective decides. *Contrasted*: a word of the other kind stands beside it ("moving despite a messy plot"). *Negated*:
 # "not at all awful", where the verdict is the opposite of the adjective.
 #
-# Before you run the cell: the vector was made from plain reviews alone. At which block, if any, will it put the negated ones in order? And on the right side of the line?
+# Before you run the cell: the vector was made from plain reviews alone. At which block, if any, will it put the negated ones in order? And on the right side of the line? (Block 0 here is what chapter 07 called layer 1: what comes out of the first block.)
 
 # %% tags=["quoted"]
 def pairs(family: str, n: int, seed: int = 1) -> tuple[list[str], list[str]]:
@@ -354,7 +366,7 @@ good = {kind: torch.tensor([s.answer == " positive" for s in sentences]) for kin
 
 up, down = states(ups), states(downs)  # (layer, text, width)
 vectors = [mean_difference(a, b) for a, b in zip(up, down)]
-read = {kind: states([s.prompt for s in sentences]) for kind, sentences in held.items()}
+read = {kind: states([s.prompt for s in held[kind]]) for kind in ("plain", "negated")}
 
 
 def auroc(positive: torch.Tensor, negative: torch.Tensor) -> float:
@@ -394,7 +406,7 @@ for layer, vector in enumerate(vectors):
     print(f"block {layer}    " + "".join(f"{each:<24}" for each in row))
 
 # %% [markdown] tags=["quotes"]
-# On plain reviews the direction is perfect from block 0 on: AUROC 1.00, and every verdict on the right side of the line. On negated ones it begins as a coin at 0.45, with an interval around one half; it passes 0.89 at block 2 and reaches 1.00 at block 4. So the verdict of *not at all awful* arrives at the last token later than that of *awful*.
+# On plain reviews the direction is perfect from block 0 on: AUROC 1.00, and every verdict on the right side of the line. On negated ones it begins as a coin at 0.45, with an interval around one half; it passes 0.89 at block 2 and reaches 1.00 at block 4. So along **this** direction the verdict of *not at all awful* shows late. That does not mean that it comes late: the logit lens of the chapter before reads it after the first block. It is written in another direction.
 #
 # And now look at the last column. The line is right for 0.50 of the negated reviews, at every block, even where their order is perfect. Nearly all of them lie on one side of it. A reading that is right on the texts it was made from can be useless on the next ones, and it depends on what you ask for: the order or the verdict.
 
@@ -434,21 +446,18 @@ check.in_spreads(in_spreads, seed=4711)
 #
 # </details>
 #
-# Now push each held-out review **against** its verdict: the good ones with a negative strength, the bad ones with a positive one. How many change sides? Beside it stands a random direction of the same length, once.
+# Now push each held-out review **against** its verdict: the good ones with a negative strength, the bad ones with a positive one. How many change sides? Beside it stands a random direction of the same length, once. (This cell and the long ones below may take half a minute each.)
 
 # %% tags=["quoted"]
 reviews = [s for sentences in held.values() for s in sentences[:70]]
-review_texts = [s.prompt for s in reviews]
-against = torch.tensor([-1.0 if s.answer == " positive" else 1.0 for s in reviews])[:, None, None]  # (review, 1, 1)
-wanted = torch.tensor([NEGATIVE if s.answer == " positive" else POSITIVE for s in reviews])
+praises, blames = ([s.prompt for s in reviews if s.answer == verdict] for verdict in (" positive", " negative"))
 
 
 def turned(layer: int, pushed_by: torch.Tensor) -> torch.Tensor:
     """Which of the reviews get the opposite verdict as the most probable next word: (review,), 0 or 1."""
-    def both_ways(hidden):
-        return push(hidden * against, pushed_by) * against  # turned round, pushed, and turned back
-
-    return (next_logits(review_texts, {layer: both_ways}).argmax(-1) == wanted).float()
+    downwards = next_logits(praises, {layer: partial(push, vector=-pushed_by)}).argmax(-1) == NEGATIVE
+    upwards = next_logits(blames, {layer: partial(push, vector=pushed_by)}).argmax(-1) == POSITIVE
+    return torch.cat([downwards, upwards]).float()
 
 
 LAYER = 3
@@ -458,16 +467,18 @@ print(f"verdicts turned, {len(reviews)} reviews of three kinds")
 print("           " + "".join(f"strength {s:<15}" for s in by_layer))
 for layer in range(6):
     print(f"block {layer}    " + "".join(f"{interval(found[layer]):<24}" for found in by_layer.values()))
+is_negated = torch.tensor([s.family == "review_negated" for verdict in (" positive", " negative") for s in reviews if s.answer == verdict])
+print(f"of the negated ones alone, block 0, strength 2: {interval(by_layer[2][0][is_negated])}")
 as_long = random / random.norm() * in_spreads(up[LAYER], down[LAYER], vectors[LAYER], 2).norm()
 print(f"a random direction at block {LAYER}, as long as strength 2: {interval(turned(LAYER, as_long))}")
 
 # %% alt="Two lines over the blocks. At strength two most verdicts turn at the first block and all at the last; at strength one none turn at the first two blocks and half at the last."
-charts.curves(range(6), {f"strength {s}": torch.stack([each.mean() for each in found]) for s, found in by_layer.items()}, label="share of verdicts turned", over="block", title="Late blocks need the smaller push")
+charts.curves(range(6), {f"strength {s}": torch.stack([each.mean() for each in found]) for s, found in by_layer.items()}, label="share of verdicts turned", over="block", title="In spreads, the same push turns more verdicts in late blocks")
 
 # %% [markdown] tags=["quotes"]
 # At strength 2 the vector of block 0 turns 0.83 of the verdicts and that of block 3 turns 0.98. At strength 1 nearly nothing happens in the first blocks, and 0.53 turn at the last. A random direction of the same length turns 0.00. The push works by its direction.
 #
-# Compare with the table before. At block 0 the direction orders negated reviews no better than a coin, and it turns most verdicts all the same. Reading and steering are two questions.
+# Compare with the table before. At block 0 the direction orders negated reviews no better than a coin, and it turns 0.67 of their verdicts all the same. Reading and steering are two questions.
 
 # %% [markdown]
 # ### Question 8.7: The control
@@ -512,7 +523,7 @@ check.control(answer_control)
 #
 # *10 points · ●●○ · 12 minutes*
 #
-# Mend it. Return a direction of length 1, `(width,)`: the first component of the differences as they are, pointing the way the mean difference points.
+# Mend it. (`pca_lowrank` has an option `center=False`, but it starts from random numbers and, with a small `q`, only estimates. `torch.linalg.svd` is exact.) Return a direction of length 1, `(width,)`: the first component of the differences as they are, pointing the way the mean difference points.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -579,6 +590,8 @@ for layer in (0, 3, 5):
 # 1. The logits at a place are about the **next** one.
 # 2. Take the mean over the words that count, then the power.
 #
+# (The table below the exercise takes the logarithm again: log2 of the perplexity is what a word costs in bits, on average.)
+#
 # <details><summary>Hint</summary>
 #
 # The rows `first - 1` up to the last but one are about the words from `first` on.
@@ -611,6 +624,8 @@ check.perplexity(perplexity, seed=4711)
 @torch.no_grad()
 def write(prompts: list[str], steps: int, edits: dict | None = None) -> list[torch.Tensor]:
     """The ids of each prompt and of the words most probable after it, one by one; each (seq + steps,)."""
+    if len(prompts) > AT_ONCE:
+        return [text for some in some_at_once(prompts) for text in write(some, steps, edits)]
     rows = tokenizer(prompts)["input_ids"]
     longest = max(map(len, rows))
     ids = torch.tensor([[0] * (longest - len(row)) + row for row in rows])  # filled up on the left, so that all end together
@@ -624,9 +639,12 @@ def write(prompts: list[str], steps: int, edits: dict | None = None) -> list[tor
 @torch.no_grad()
 def strangeness(texts: list[torch.Tensor], steps: int) -> list[float]:
     """The perplexity of the last `steps` words of each text under the unsteered model."""
+    if len(texts) > AT_ONCE:
+        return [found for some in some_at_once(texts) for found in strangeness(some, steps)]
     width = max(map(len, texts))
-    logits = model(torch.stack([torch.nn.functional.pad(text, (0, width - len(text))) for text in texts])).logits
-    return [perplexity(row[: len(text)], text, len(text) - steps) for row, text in zip(logits, texts)]
+    stream = model.transformer(torch.stack([torch.nn.functional.pad(text, (0, width - len(text))) for text in texts])).last_hidden_state
+    tails = [model.lm_head(row[len(text) - steps - 1 : len(text)]) for row, text in zip(stream, texts)]  # words for these places only
+    return [perplexity(tail, text[-steps - 1 :], 1) for tail, text in zip(tails, texts)]
 
 
 STEPS = 8
@@ -635,7 +653,8 @@ prompts = [s.prompt for s in others]
 unit = in_spreads(up[LAYER], down[LAYER], vectors[LAYER], 1)
 directions = {"vector": unit, "random": random / random.norm() * unit.norm()}
 costs = {}
-print(f"{len(others)} sentences of other families, block {LAYER}")
+size = model.lm_head.out_features
+print(f"{len(others)} sentences of other families, block {LAYER}; if all {size} words were equally likely, each would cost {torch.tensor(float(size)).log2():.1f} bits")
 print("                right answer              log2 of the perplexity of what follows (median)")
 for name, strengths in (("vector", (0, 1, 2, 4)), ("random", (1, 2, 4))):
     for strength in strengths:
@@ -659,19 +678,28 @@ charts.curves(
     },
     label="share of sentences",
     over="strength, in spreads",
-    title="There is a window, and it is narrow",
+    title="Where the verdicts turn, other answers already go wrong",
 )
 
 # %% [markdown] tags=["quotes"]
-# Up to strength 1 little is lost: 0.97 of the other sentences are still right, and the text that follows is as fluent as without a push, where a word costs 1.38 bits. But at strength 1 hardly a verdict turns at this block. At strength 2, where they do turn, 0.81 are right and a word costs 2.04 bits. At strength 4 the text has fallen apart: 0.25 right, and 18.30 bits. Words drawn blindly from the whole
-# vocabulary would cost the model less than that.
+# Up to strength 1 little is lost: 0.97 of the other sentences are still right, and the text that follows is as fluent as without a push, where a word costs 1.38 bits. But at strength 1 hardly a verdict turns at this block. At strength 2, where they do turn, 0.81 are right and a word costs 2.04 bits. At strength 4 the text has fallen apart: 0.25 right, and 18.30 bits. A model that held all
+# 1653 words equally likely would pay 10.7 bits for each, so this one is not unsure: it takes something else for sure.
 #
-# The random direction is the control once more. At strength 2 it leaves 0.97 right, at strength 4 it leaves 0.58. So part of the harm comes from the size of the push alone, and part from this direction. There is no strength at which the verdict turns for certain and nothing else happens.
+# The random direction is the control once more. At strength 2 it leaves 0.97 right, at strength 4 it leaves 0.58. So part of the harm comes from the size of the push alone, and part from this direction. (For fluency it is the other way round: at strength 2 the random push makes the stranger text, 2.49 bits.) At block 3, pushed at every place, none of these strengths turns the verdict for certain and leaves the rest alone. **Optional:** is it better at `places=[-1]`, or at another block?
 
 # %% tags=["quoted"]
 for strength in (0, 1, 2, 4):
     texts = write(["The hotel was", "The capital of France is"], 9, {LAYER: partial(push, vector=strength * unit)})
     print(f"strength {strength}:", " | ".join(tokenizer.decode(text[1:]) for text in texts))
+
+# %% [markdown]
+# The same at your own pace: the slider pushes block 3 by your vector while the model goes on from the bad review at the top. On grey stands what it adds, below it how strange that is to the model left alone. **Try:** move from 0 to the right until the verdict turns, and stop. On this one text there is a window, where the verdict has turned and the words after it are still a sentence (the strangeness that is left is the turned verdict's own). How wide is it? Then push on to 4, and to the other side. Other texts have other windows, which is why the table above counts over many.
+
+# %%
+gb.views.steering(
+    model, tokenizer, HOTEL, unit, layer=LAYER, unit="raw", strengths=[-4, -3, -2, -1, 0, 0.5, 1, 1.25, 1.5, 1.75, 2, 3, 4], new_tokens=10,
+    watch=[" positive", " negative"], title="A little push turns the verdict, a little more breaks the text",
+)
 
 # %% [markdown]
 # ### Question 8.10: What was pushed?
@@ -737,7 +765,7 @@ check.without(without, seed=4711)
 #
 # </details>
 #
-# The plain reviews' direction is taken out at block 3, at every token, and the verdicts are asked for. Half of the reviews are good, so one half is what a coin gives. Guess before you run: plain, contrasted, negated. Which survive?
+# The plain reviews' direction is taken out at block 3, at every token, and the verdicts are asked for. Half of the reviews are good, so a model that always says the same is right in one half. Guess before you run: plain, contrasted, negated. Which survive?
 
 # %% tags=["quoted"]
 def still_right(kind: str, edits: dict) -> torch.Tensor:
@@ -750,11 +778,14 @@ print(f"right verdicts after a direction was taken out at block {LAYER}")
 print("direction taken out        " + "".join(f"{kind:<24}" for kind in held))
 for name, direction in (("of plain reviews", vectors[LAYER]), ("a random one", random)):
     print(f"{name:<27}" + "".join(f"{interval(still_right(kind, {LAYER: partial(without, direction=direction)})):<24}" for kind in held))
+for kind in ("plain", "contrasted"):
+    said = next_logits([s.prompt for s in held[kind]], {LAYER: partial(without, direction=vectors[LAYER])}).argmax(-1)
+    print(f"without that of plain reviews, {kind} ones are called positive: {(said == POSITIVE).float().mean():.2f}")
 last = vectors[5]
 print(f"{'of plain reviews, block 5':<27}" + "".join(f"{interval(still_right(kind, {5: partial(without, direction=last)})):<24}" for kind in held))
 
 # %% [markdown] tags=["quotes"]
-# Without the direction the verdict of plain reviews falls to 0.52 and that of contrasted ones to 0.50: a coin. A random direction costs nothing. So far it looks as if the place had been found. But 0.94 of the negated reviews keep their verdict. They never needed it.
+# Without the direction the verdict of plain reviews falls to 0.52 and that of contrasted ones to 0.50. That is no coin: the model now calls 1.00 of both *positive*, whatever they say, and is right where they happen to be good. A random direction costs nothing. So far it looks as if the place had been found. But 0.94 of the negated reviews keep their verdict. They never needed it.
 #
 # The last row is the strangest. At block 5 this direction puts the negated reviews in perfect order (AUROC 1.00, in the first table), and they can do without it: 1.00 are right.
 
@@ -793,9 +824,9 @@ sources = {
     "negated pairs": (negated_ups, negated_downs),
     "half of each": (ups[:20] + negated_ups[:20], downs[:20] + negated_downs[:20]),
 }
-found = {(name, ""): mean_difference(states(a)[LAYER], states(b)[LAYER]) for name, (a, b) in sources.items()}
-found["plain pairs", "."] = mean_difference(states(ups, ".")[LAYER], states(downs, ".")[LAYER])
-found["negated pairs", "."] = mean_difference(states(negated_ups, ".")[LAYER], states(negated_downs, ".")[LAYER])
+places = [*((name, "") for name in sources), ("plain pairs", "."), ("negated pairs", ".")]
+stacks = {(name, place): [states(texts, place)[LAYER] for texts in sources[name]] for name, place in places}
+found = {source: mean_difference(*stacks[source]) for source in places}
 fresh = {kind: [s for s in held[kind] if s.prompt not in {*negated_ups, *negated_downs}] for kind in ("plain", "negated")}
 fresh_good = {kind: torch.tensor([s.answer == " positive" for s in sentences]) for kind, sentences in fresh.items()}
 fresh_read = {(kind, place): states([s.prompt for s in sentences], place)[LAYER] for kind, sentences in fresh.items() for place in ("", ".")}
@@ -810,7 +841,7 @@ print(f"cosine of the plain and the negated vector at the last token: {cosine:.2
 # At the last token all three vectors order both kinds. At the full stop the plain vector orders plain reviews with 1.00 and negated reviews with 0.00: perfectly, and the wrong way round. It reads the tone of the adjective. The negated vector does the opposite. From plain reviews alone nobody could have told tone and verdict apart; both
 # fit every pair.
 #
-# The cosine says something else. At the last token the vectors of plain and negated reviews have a cosine of 0.25: they are nearly at right angles. This model has two ways to a verdict, and each pair set found one.
+# The cosine says something else. At the last token the vectors of plain and negated reviews have a cosine of 0.25: they point far apart. That hints at two ways to a verdict, one for each set of pairs. The next cell tests it.
 
 # %% [markdown]
 # Reading is one thing. What does each vector **do**? Three tests: it is taken out; it is pushed against the verdict at strength 2; and it is pushed while the model is about to write an adjective (*The hotel was very*), to see whether the choice of words changes.
@@ -827,19 +858,24 @@ def praising(vector: torch.Tensor, strength: float) -> torch.Tensor:
     return chances[:, praise].sum(-1) / (chances[:, praise].sum(-1) + chances[:, blame].sum(-1))
 
 
-print(f"block {LAYER}: right verdicts without it (plain, negated); verdicts turned at strength 2; share of praise at -2 and 2, {len(begun)} texts")
+print(f"block {LAYER}: right verdicts without it (plain, negated); verdicts turned at strength 2; share of praise at -2, 0 and 2, {len(begun)} texts; length of strength 2")
+print(f"{'':<34}plain   negated turned  at -2   at 0    at 2    length")
 for name, place in (("plain pairs", ""), ("negated pairs", ""), ("half of each", ""), ("plain pairs", ".")):
-    vector, (a, b) = found[name, place], sources[name]
-    one = in_spreads(states(a, place)[LAYER], states(b, place)[LAYER], vector, 1)
+    vector = found[name, place]
+    one = in_spreads(*stacks[name, place], vector, 1)
     kept = [float(still_right(kind, {LAYER: partial(without, direction=vector)}).mean()) for kind in ("plain", "negated")]
-    numbers = [*kept, float(turned(LAYER, 2 * one).mean()), float(praising(one, -2).mean()), float(praising(one, 2).mean())]
-    print(f"{name + (' at the full stop' if place else ' at the last token'):<34}" + "".join(f"{number:<8.2f}" for number in numbers))
+    numbers = [*kept, float(turned(LAYER, 2 * one).mean()), *(float(praising(one, strength).mean()) for strength in (-2, 0, 2))]
+    print(f"{name + (' at the full stop' if place else ' at the last token'):<34}" + "".join(f"{number:<8.2f}" for number in numbers) + f"{2 * one.norm():.0f}")
+as_long = directions["vector"].norm() * vector / vector.norm()
+for name, one in (("the same, as long as the first", as_long), ("a random one", directions["random"])):
+    numbers = [float(turned(LAYER, 2 * one).mean()), *(float(praising(one, strength).mean()) for strength in (-2, 0, 2))]
+    print(f"{name:<34}{'':<16}" + "".join(f"{number:<8.2f}" for number in numbers) + f"{2 * one.norm():.0f}")
 
 # %% [markdown] tags=["quotes"]
-# Each vector removes its own kind. Without the plain one, plain reviews are right in 0.52 of the cases and negated ones in 0.94; without the negated one it is 0.87 and 0.50. The vector from half of each takes both down to 0.52 and 0.50: it has what the two ways share, or enough of each.
+# Each vector removes its own kind. Without the plain one, plain reviews are right in 0.52 of the cases and negated ones in 0.94; without the negated one it is 0.87 and 0.50. The vector from half of each takes both down to 0.52 and 0.50: it has what the two ways share, or enough of each. The negated one turns 0.96 of the verdicts at strength 2, and leaves the choice of words as it is.
 #
-# The vector of the full stop is the opposite case. It reads plain reviews perfectly, but without it every verdict is right, and at strength 2 it turns 0.00 of them. Yet it is not idle: it moves the share of words of praise from 0.36 to 0.60. It pushes the tone of the words that come, and no verdict. The vector of the last token does both, from 0.04 to 0.90, and says *positive* where
-# no verdict is due.
+# The vector of the full stop is the opposite case. It reads plain reviews perfectly, but without it every verdict is right, and at strength 2 it turns 0.00 of them, and no more if it is made as long as the first one. Yet it is not idle: it moves the share of words of praise from 0.36 to 0.60, and as long as the first one from 0.06 to 0.94. (Here the random direction is not idle either: 0.25 to 0.69. So look at the difference between them.) It pushes the tone of the words that come, and no verdict. The vector of the last token does both, from 0.04 to 0.90, and says *positive* where
+# no verdict is due. So it could well be the two other things: the word *positive*, and the tone.
 
 # %% [markdown]
 # ### Question 8.13: The dial

@@ -47,9 +47,9 @@ for method, attribution in comparison.attributions[0].items():
 print(f"the model says {comparison.attributions[0]['lrp'].target_token!r}")
 
 # %% [markdown]
-# The review is positive, and three of five methods say that the word *bad* did it. One says *really*, one *short*. You can't send that to the director. Which of them do you believe, and how would you find out?
+# The review is positive, and three of five methods say that the word *bad* did it. One says *really*, and one puts *short* first, as speaking against the answer. You can't send that to the director. Which of them do you believe, and how would you find out?
 #
-# This chapter has no new method of attribution. It is about what comes after: from scores to a statement that somebody can act on, with every claim tested on the model before it leaves your desk. **Work with a decision of your own as well:** put another review into `PROMPT` above and run all cells again. For another kind of sentence set `WANTED` in section 3, too, to the answers that count. The numbers in the text are those of
+# This chapter has no new method of attribution. It is about what comes after: from scores to a statement that somebody can act on, with every claim tested on the model before it leaves your desk. **Work with a decision of your own as well:** put another review into `PROMPT` above and run all cells again. For another kind of sentence set `WANTED` in section 3, too, to the answers that count. The cells that name *brilliant* and *bad* are Jack's; put your own words there. The numbers in the text are those of
 # Jack's review.
 #
 # **After this chapter you can**
@@ -60,12 +60,12 @@ print(f"the model says {comparison.attributions[0]['lrp'].target_token!r}")
 # 4. hold an explanation in words against the attribution that it speaks of;
 # 5. hand on a report that shows its own checks.
 #
-# **You need** chapters 03, 05 and 06: attributions, taking words away, faithfulness. **Time:** 120 minutes. **The new question:** not what a method says, but what you can answer for.
+# **You need** chapters 03, 05 and 06: attributions, taking words away, faithfulness. **Time:** 120 minutes, and as much again if you work on a decision of your own: sections 4 to 6 (from exercise 9.9) make a good second sitting. **The new question:** not what a method says, but what you can answer for.
 
 # %% [markdown]
 # ## 1. From scores to words
 #
-# An explanation that names twenty words names none. Take the **fewest words that hold a given share** of all scores, counted by absolute value, since a word that speaks against the answer belongs to the story too.
+# An explanation that names twenty words names none. Take the **fewest words that hold a given share** of all scores, counted by absolute value, since a word that speaks against the answer belongs to the story too. (Chapter 06 asked for reasons *for* the answer, and kept the sign.)
 #
 # **By hand.** Scores $3, -5, 1.5, 0.5$ sum to 10 in absolute value. For a share of 0.5 the second word is enough: $5 \geq 5$. For 0.6 it takes the second and the first: $8 \geq 6$.
 
@@ -147,7 +147,7 @@ check.votes(votes, seed=4711)
 #
 # </details>
 #
-# Now ask whether a vote is worth more than a voice. On 210 held-out sentences the grammar knows which words decide the answer. (It is the grammar that knows. The model answers nearly all such sentences rightly, also when these words are exchanged, so we take them for the truth about it.) **Guess first:** when four or five of the five methods agree on the top word, how often is it right? And when only two agree?
+# Now ask whether a vote is worth more than a voice. On 210 held-out sentences the grammar knows which words decide the answer. (It is the grammar that knows. The model answers nearly all such sentences rightly, so for now we take these words for the truth about the model, too. Section 3 puts that to the test.) **Guess first:** when four or five of the five methods agree on the top word, how often is it right? And when only two agree? The cell takes up to a minute.
 
 # %% tags=["quoted"]
 def interval(values: list[float]) -> str:
@@ -179,7 +179,7 @@ everything = [hit for found in by_votes.values() for hit in found]
 print(f"all together      {interval(everything)}")
 
 # %% [markdown] tags=["quotes"]
-# A vote helps: where at most two methods agree, the word is evidence in 0.47 of the sentences, and where three agree in 0.76. But it is no proof. Where four or five agree it is still right in no more than 0.74, so every fourth such word is not evidence. All together the vote finds the evidence in 0.66, and the gradient alone in 0.70: asking more methods was no better than asking that one. And on Jack's review the word with three votes, *bad*, is not what the grammar goes by. The verdict follows the main clause, *really brilliant*, and *despite a bad design* is the part that it outweighs.
+# A vote helps: where at most two methods agree (of equals the first word in the text was taken), the word is evidence in 0.47 of the sentences, and where three agree in 0.76. But it is no proof. Where four or five agree, it is right no more often: 0.74, in 39 sentences. Every fourth such word is not evidence. All together the vote finds the evidence in 0.66, and the gradient alone in 0.70: asking more methods was no better than asking that one. And on Jack's review the word with three votes, *bad*, is not what the grammar goes by. The verdict follows the main clause, *really brilliant*, and *despite a bad design* is the part that it outweighs. Does the *model* go by the main clause? Write down what you think. Section 3 asks it.
 
 # %% [markdown]
 # ### Question 9.3: What agreement is worth
@@ -259,13 +259,13 @@ for names in (["bad"], ["brilliant"], ["really", "brilliant"], ["brilliant", "de
     print(f"{' '.join(names):<22} enough: {'yes' if enough else 'no':<4} needed: {'yes' if needed else 'no':<4} alone it says {with_kept(chosen)!r}, without it {with_kept(~chosen)!r}")
 
 # %% [markdown]
-# *bad* is neither enough nor needed: without it the model still says *positive*. And neither is *brilliant*. Kept alone, none of the four sets leaves a question that could be answered, and the model begins or goes on with some other text. Only the last set is needed. Keep one question for section 6: did these tests test the words, or the question that they stand
+# *bad* is neither enough nor needed: without it the model still says *positive*. And neither is *brilliant*. Kept alone, none of the four sets leaves a question that could be answered, and the model begins or goes on with some other text. Only the last set is needed. So we still don't know which word decides. Keep one question for section 6: did these tests test the words, or the question that they stand
 # in?
 
 # %% [markdown]
 # ## 3. What would have changed the answer
 #
-# People who ask "why" mostly want to know what would have to be different. A **counterfactual** is the answer to that: the smallest change of the text after which the model says something else. It is no estimate. The changed text exists, and anybody can put it to the model.
+# People who ask "why" mostly want to know what would have to be different. A **counterfactual** is the answer to that: the smallest change of the text after which the model says something else that counts. It is no estimate. The changed text exists, and anybody can put it to the model.
 #
 # Say first which words may come in which place: `options` gives a list of words for each place. A change is a dict from places to new words, and its size is the number of places.
 #
@@ -353,26 +353,27 @@ check.turned(turned, seed=4711)
 #
 # </details>
 #
-# Does `wanted` matter? In each of the 210 sentences, exchange one word for one of the three that the model itself finds most probable in that place, and take the change after which the old answer is furthest behind. Once any other answer counts, once only answers that the same question could have. **Guess:** how often is the exchanged word one that decides?
+# Does `wanted` matter? In each of the 210 sentences, exchange one word for one of the two that the model itself finds most probable in that place, and take the change after which the old answer is furthest behind. Once any other answer counts, once only answers that the same question could have. **Guess:** how often is the exchanged word one that decides?
 
 # %% tags=["quoted"]
 @torch.no_grad()
-def single_changes(text_ids: torch.Tensor, choices: int = 3):
+def single_changes(text_ids: torch.Tensor, choices: int = 2):
     """All texts with one word exchanged for a probable one: places (texts,), logits (texts, vocabulary), the old answer."""
     logits = model(text_ids[None]).logits[0]  # (seq, vocabulary)
     probable = logits[:-1].topk(choices, dim=-1).indices  # (seq - 1, choices), for the places from 1 on
     places = torch.arange(1, len(text_ids)).repeat_interleave(choices)
     changed = text_ids.repeat(len(places), 1)
     changed[torch.arange(len(places)), places] = probable.flatten()
-    return places, model(changed).logits[:, -1], int(logits[-1].argmax())
+    another = probable.flatten() != text_ids[places]  # the word that stands there is often among the probable ones
+    return places[another], model(changed[another], logits_to_keep=1).logits[:, -1], int(logits[-1].argmax())
 
 
+rivals = {family: sorted({s.answer for s in smallworld.sample(family, 60, seed=1)}) for family in smallworld.FAMILIES}
 in_evidence = {"any other answer counts": [], "only answers to the same question": []}
 for s in sentences:
     text_ids = tokenizer(s.prompt, return_tensors="pt")["input_ids"][0]
     evidence = torch.tensor(s.mask(tokenizer, s.evidence))
-    rivals = {other.answer for other in smallworld.sample(s.family, 60, seed=1)}
-    wanted = [tokenizer(rival, add_special_tokens=False)["input_ids"][0] for rival in sorted(rivals)]
+    wanted = [tokenizer(rival, add_special_tokens=False)["input_ids"][0] for rival in rivals[s.family]]
     places, logits, old = single_changes(text_ids)
     behind = logits.max(-1).values - logits[:, old]
     for name, goal in (("any other answer counts", None), ("only answers to the same question", wanted)):
@@ -384,7 +385,7 @@ for name, found in in_evidence.items():
     print(f"{name:<34} found in {len(found)} of {len(sentences)}, in the evidence {interval(found)}")
 
 # %% [markdown] tags=["quotes"]
-# If any other answer counts, a turn is found nearly always, and the exchanged word is evidence in 0.36 of the sentences. If only answers to the same question count, in 0.79. The search is the same, the model is the same. What was wrong with the first is what it was asked: it mostly breaks the question, and then calls the result an explanation.
+# If any other answer counts, a turn is found nearly always, and the exchanged word is evidence in 0.50 of the sentences. If only answers to the same question count, a turn is found less often, and the word is evidence in 0.83 of those. The search is the same, the model is the same. What was wrong with the first is what it was asked: every other time it breaks the question, and then calls the result an explanation.
 
 # %% [markdown]
 # ### Exercise 9.7: The smallest change
@@ -438,6 +439,12 @@ def probable_words(choices: int) -> dict[int, list[str]]:
     return {place: [tokenizer.decode(token).strip() for token in row if token != ids[place + 1]][:choices] for place, row in enumerate(best)}
 
 
+options = probable_words(5)
+known = {word for row in options.values() for word in row} | set(words)
+number_of = {word: tokenizer((" " if word not in ".,:?!" else "") + word, add_special_tokens=False)["input_ids"][0] for word in known}
+number_of[words[0]] = int(ids[1])  # the first word has no space in front
+
+
 def says_words(text: list[str]) -> str:
     """The model's answer to a list of words."""
     return says_of(torch.cat([ids[:1], torch.tensor([number_of[word] for word in text])]))
@@ -448,10 +455,6 @@ def joined(text: list[str]) -> str:
     return " ".join(text).replace(" .", ".").replace(" ,", ",")
 
 
-options = probable_words(5)
-known = {word for row in options.values() for word in row} | set(words)
-number_of = {word: tokenizer((" " if word not in ".,:?!" else "") + word, add_special_tokens=False)["input_ids"][0] for word in known}
-number_of[words[0]] = int(ids[1])  # the first word has no space in front
 WANTED = {" negative", " positive"}
 for place, row in options.items():
     for word in row:
@@ -463,8 +466,36 @@ changed = [change.get(place, word) for place, word in enumerate(words)]
 print(f"the smallest change: {', '.join(f'{words[place]} -> {word}' for place, word in change.items())}; the model says {says_words(changed)!r}")
 
 # %% [markdown]
-# The list holds all single changes that turn the verdict. Every one exchanges *really* for a word that takes *brilliant* back. Not one exchanges *bad*, the word that three methods put first: for each word we tried the five that the model finds most probable in that place, and none of those for *bad* turns anything. (With other candidates the list might be longer: none found means none among those tried.) A function that goes through the options in their order, the most probable first, finds *really -> not*, and that is a text that somebody might write: *the film was not brilliant*.
+# The list holds all single changes that turn the verdict. Every one exchanges *really* for a word that takes *brilliant* back. Not one exchanges *bad*, the word that three methods put first, and not one exchanges *brilliant*. But for each word only the five were tried that the model finds most probable in that place: none found means none among those tried. A function that goes through the options in their order, the most probable first, finds *really -> not*, and that is a text that somebody might write: *the film was not brilliant*.
 # Others are not. Nobody writes *far brilliant*.
+#
+# So try words of the other kind. **Guess first:** which turns the verdict, blame in the place of *brilliant*, or praise in the place of *bad*?
+
+# %% tags=["quoted"]
+def exchanged_in_part(family: str, count: int = 60) -> dict[str, int]:
+    """How many answers turn if only some of the words are exchanged that tell a sentence from its counterfactual?"""
+    turns = {"the words of the evidence": 0, "the other words": 0, "both": 0}
+    for s in smallworld.sample(family, count, seed=3):
+        now, then = (tokenizer(text, return_tensors="pt")["input_ids"][0] for text in (s.prompt, s.changed(s.counterfactuals[0])))
+        evidence = torch.tensor(s.mask(tokenizer, s.evidence))
+        for name, places in zip(turns, (evidence, ~evidence, evidence | True)):
+            turns[name] += says_of(then.where(places, now)) == s.counterfactuals[0].answer
+    return turns
+
+
+for old, others in (("brilliant", "dull terrible disappointing awful boring"), ("bad", "fine solid lovely fresh good")):
+    print(f"{old:>9} tried above: {', '.join(options[words.index(old)] if old in words else [])}")
+    for new in others.split():
+        print(f"{old:>9} -> {new:<13} {says_of(tokenizer(PROMPT.replace(old, new), return_tensors='pt')['input_ids'][0])}")
+print("how many of 60 verdicts turn, if these words are exchanged")
+for family in ("review_plain", "review_negated", "review_contrasted"):
+    print(f"{family:<18} " + ", ".join(f"{name}: {number}" for name, number in exchanged_in_part(family).items()))
+
+# %% [markdown] tags=["quotes"]
+# Whatever blame stands in the place of *brilliant*, even *terrible*, the verdict stays *positive*. Put a word of praise in the place of *bad*, and it turns. On this review the model goes by *bad*: it reads what follows *despite* and answers the opposite. So the three methods were right **about the model**, and the grammar is the truth **about the text**. Those are two things.
+#
+# It is no single case. In reviews with *despite*, exchanging the evidence alone turns 18 of 60 verdicts, exchanging the other adjective alone turns 41, and both together all 60. In the small world the two adjectives of such a review are always opposites, so a model that goes by the wrong one is right all the same, and nobody notices: a **shortcut**. In plain and in negated reviews the evidence alone turns all 60. There the grammar's
+# truth is the model's truth, too.
 
 # %% [markdown]
 # ### Question 9.8: Any other answer
@@ -547,7 +578,7 @@ turn = (joined(changed), says_words(changed).strip()) if change else None  # the
 facts = gb.narration.Facts(PROMPT, says_words(words).strip(), in_front, turn)
 explanation = narrator(facts)
 print(explanation)
-about_the_text = explanation.split("Had the text")[0]  # what follows quotes the changed text
+about_the_text = explanation.split("Had the text")[0]  # the form quotes the changed text after that; other narrators may not
 missed, unsupported = held_against(about_the_text, [*in_front, facts.answer])  # the answer may be quoted too
 print(f"missed: {missed}, unsupported: {unsupported}")
 
@@ -630,7 +661,21 @@ check.table_row(table_row, seed=4711)
 
 # %%
 reviews = [s for family in ("review_plain", "review_negated", "review_contrasted") for s in smallworld.sample(family, 70, seed=3)]
-verdicts = [says_of(tokenizer(s.prompt, return_tensors="pt")["input_ids"][0]) == s.answer for s in reviews]
+
+
+@torch.no_grad()
+def answers_to(texts: list[list[int]]) -> list[str]:
+    """The model's answers to many texts, some at once, filled up on the right, where no earlier token can see it."""
+    answers = []
+    for some in (texts[start : start + 40] for start in range(0, len(texts), 40)):
+        filled = torch.nn.utils.rnn.pad_sequence([torch.tensor(text) for text in some], batch_first=True)
+        logits = model(filled).logits
+        answers += [tokenizer.decode(logits[row, len(text) - 1].argmax()) for row, text in enumerate(some)]
+    return answers
+
+
+review_ids = tokenizer([s.prompt for s in reviews])["input_ids"]
+verdicts = [said == s.answer for said, s in zip(answers_to(review_ids), reviews)]
 chosen = torch.tensor([place in front_words(lrp.scores[1:]) for place in range(len(words))])
 enough, needed = enough_and_needed(with_kept, chosen)
 missed, unsupported = held_against(about_the_text, [*in_front, facts.answer])
@@ -640,7 +685,7 @@ report = gb.report(
     f"Why the model said {facts.answer!r}",
     {
         "The decision": [f"The model read: {PROMPT}", f"It answered: {facts.answer}"],
-        "In words": [explanation, f"Held against the attribution: missed {missed or 'nothing'}, unsupported {unsupported or 'nothing'}."],
+        "In words": [explanation, "Which words count most is what one method says. Below stands what the model said to changed texts.", f"Held against the attribution: missed {missed or 'nothing'}, unsupported {unsupported or 'nothing'}."],
         "What the methods say": [gb.Picture(strip, "Five rows of tokens, coloured by the scores of five methods"), lrp],
         "How far they agree (Spearman's ρ)": [comparison.table()],
         "What the model says": [
@@ -664,34 +709,41 @@ print(f"{report.name}: {report.stat().st_size // 1024} kB")
 # %% [markdown]
 # ## 6. Not so fast
 #
-# *Needed* sounds like proof. Put the test itself to the test: on 210 reviews the grammar knows the evidence, and LRP gives you its words in front. **Guess:** which of the two are needed more often, by the definition of section 2?
+# *Needed* sounds like proof. Put the test itself to the test, on the plain and the negated reviews, where exchanging the evidence turned every verdict. LRP gives you its words in front. **Guess:** which of the two are needed more often, by the definition of section 2?
 
 # %% tags=["quoted"]
 front_is_enough, front_is_needed, evidence_is_enough, evidence_is_needed = [], [], [], []
-for s in reviews:
-    s_ids = tokenizer(s.prompt, return_tensors="pt")["input_ids"][0]
+last_in_front, evidence_in_front = [], []
+tests, shortened = [], {}  # which words of which review; every text that a test may ask about, and the model's answer
+for row, (s, s_ids) in enumerate(zip(reviews, review_ids)):
+    if s.family == "review_contrasted":
+        continue
     evidence = torch.tensor(s.mask(tokenizer, s.evidence))[1:]
     front = torch.zeros_like(evidence)
     front[front_words(gb.explain(model, tokenizer, s.prompt, method="lrp").scores[1:])] = True
-
-    def says_kept(kept: torch.Tensor, s_ids: torch.Tensor = s_ids) -> str:
-        return says_of(torch.cat([s_ids[:1], s_ids[1:][kept]]))
-
-    for words_chosen, is_enough, is_needed in ((front, front_is_enough, front_is_needed), (evidence, evidence_is_enough, evidence_is_needed)):
-        both = enough_and_needed(says_kept, words_chosen)
-        is_enough.append(float(both[0]))
-        is_needed.append(float(both[1]))
-print(f"{len(reviews)} reviews")
+    last_in_front.append(float(front[-1]))
+    evidence_in_front.append(float((front & evidence).any()))
+    tests += [(row, front, front_is_enough, front_is_needed), (row, evidence, evidence_is_enough, evidence_is_needed)]
+    for kept in (torch.ones_like(evidence), front, ~front, evidence, ~evidence):
+        shortened[row, tuple(kept.tolist())] = [s_ids[0], *torch.tensor(s_ids[1:])[kept].tolist()]
+answers = dict(zip(shortened, answers_to(list(shortened.values()))))  # asked together, which is several times as fast
+for row, words_chosen, is_enough, is_needed in tests:
+    enough, needed = enough_and_needed(lambda kept, row=row: answers[row, tuple(kept.tolist())], words_chosen)
+    is_enough.append(float(enough))
+    is_needed.append(float(needed))
+print(f"{len(front_is_needed)} reviews")
 for name, found in (
     ("LRP's front words are enough", front_is_enough),
     ("LRP's front words are needed", front_is_needed),
     ("the evidence is enough", evidence_is_enough),
     ("the evidence is needed", evidence_is_needed),
+    ("the last word is among LRP's", last_in_front),
+    ("so is a word of the evidence", evidence_in_front),
 ):
     print(f"{name:<30} {interval(found)}")
 
 # %% [markdown] tags=["quotes"]
-# LRP's words in front are needed in 1.00 of the reviews. The evidence, the words that decide by the grammar, in 0.28. The test prefers the wrong explanation, and by far. The reason is the one from the chapter on perturbation: among LRP's words there is mostly one of the question, such as *is* or *verdict*. Take it away and there is no verdict to give, so the answer is another one. Take *brilliant* away
+# LRP's words in front are needed in 1.00 of the reviews. The evidence, the words that decide here, by the grammar and by exchange, in 0.41. The test prefers the wrong explanation, and by far. The reason is the one from the chapter on perturbation: the last word of the text, which belongs to the question, is among LRP's words in 1.00 of the reviews, a word of the evidence in 0.60. Take the last word away and there is no verdict to give, so the answer is another one. Take *brilliant* away
 # and the text still asks for a verdict, and the model still gives one, in many cases the same. And nothing is ever enough: alone, the evidence leads to the same answer in 0.00 of the reviews, because the question is gone. Taking words away tests whether the text is still a text. Exchanging words within the same question has much less of this flaw, which is why the counterfactual is what you should send.
 
 # %% [markdown]
@@ -703,8 +755,8 @@ for name, found in (
 
 # %% [markdown] nbgrader={"grade_id": "written-explanation", "grade": true, "solution": true, "points": 10}
 # ### BEGIN SOLUTION
-# The model put Jack's review on the poster because it read *really brilliant* as the verdict on the film, and did not hold the *bad design* against it. I did not take this from a picture: I put changed reviews to the model. When *really* is exchanged for *not* and nothing else, it says *negative*. When *bad* is exchanged for any of five other likely words, it still says *positive*.
-# Three of the five methods that I used point at *bad* all the same, so please do not trust a coloured picture alone; in tests on sentences where the truth is known, a word that several methods agree on is wrong about every fourth time. What I do not know is how the model would judge reviews with words or sentences that it has never seen, and one review says little about the others. I also do not know which
+# The verdict on Jack's review is right, but the model got to it by a shortcut. It did not go by *brilliant*: when I put *terrible* in its place, and left the rest as it was, the model still said *positive*. It went by *bad*: when I put *good* or *fine* in its place, it said *negative*. It seems to take what follows *despite* for the opposite of the verdict.
+# It does not overlook the film altogether: with *not* instead of *really* it says *negative* too. I did not take this from a picture, I put changed reviews to the model; in most other reviews with *despite* it goes the same way, in reviews without it the verdict follows the word of praise or blame. So do not rely on it for a review that blames two things or praises two. What I do not know is how the model would judge reviews with words or sentences that it has never seen, and one review says little about the others. I also do not know which
 # part of the model makes the difference. If a verdict matters to somebody, a person should read the review, and the author should be able to object; the model may sort what nobody disputes.
 # ### END SOLUTION
 
@@ -753,6 +805,7 @@ else:
 # ## 8. Take away
 #
 # - Methods that agree can be wrong together. Ask the model, not the methods.
+# - What decides by the rules of the text need not decide for the model: it may be right by a shortcut. Exchange words and see.
 # - "Enough" and "needed" are two questions, and each takes one run.
 # - A counterfactual is only as good as its question: say which answers count, and put the changed text to the model.
 # - Whoever writes the explanation, let a program check which words it names.

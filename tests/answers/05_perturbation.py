@@ -117,7 +117,7 @@ def loo(f, n):
 
 def loo_by_eye(f, n):
     whole = f(torch.full((n,), True))
-    return [whole - f(row) for row in ~torch.eye(n).bool()]
+    return torch.stack([torch.tensor(whole - f(row)) for row in ~torch.eye(n).bool()])
 
 
 LOO = Exercise(
@@ -134,6 +134,7 @@ LOO = Exercise(
         ),
         ("never back", lambda f, n: torch.tensor([lost(f, n, *range(i + 1)) for i in range(n)]), "never came back"),
         ("shares", lambda f, n: loo(f, n) / loo(f, n).sum(), "divided by their sum"),
+        ("a list", lambda f, n: loo(f, n).tolist(), "Return a tensor"),
         ("numbers, not truth", lambda f, n: torch.tensor([f(torch.ones(n)) for _ in range(n)]), "truth values"),
     ],
 )
@@ -161,6 +162,7 @@ OCCLUSION = Exercise(
         ("sum", lambda f, n, w: slide(f, n, w, mean=False), "The losses were summed"),
         ("by the width", lambda f, n, w: slide(f, n, w, mean=False) / w, "divided by the width"),
         ("by its own width", lambda f, n, w: slide(f, n, w, step=w, over=w - 1), "move by their own width"),
+        ("tiles", lambda f, n, w: slide(f, n, w, step=w), "do not overlap"),
         ("over the end", lambda f, n, w: slide(f, n, w, over=w - 1), "hang over the end"),
         ("last missing", lambda f, n, w: slide(f, n, w, over=-1), "The last window is missing"),
         ("sign", lambda f, n, w: -slide(f, n, w), "The sign is turned"),
@@ -195,6 +197,7 @@ SHAPLEY = Exercise(
     check=check.shapley,
     right=[by_orders, by_sets],
     wrong=[
+        ("a list", lambda f, n: by_sets(f, n).tolist(), "Return a tensor"),
         ("Banzhaf", lambda f, n: by_sets(f, n, lambda s, n: 0.5 ** (n - 1)), "Banzhaf"),
         ("no weights", lambda f, n: by_sets(f, n, lambda s, n: 1), "without weights"),
         ("no empty set", lambda f, n: by_sets(f, n, sizes=lambda n: range(1, n)), "The empty set is missing"),
@@ -232,6 +235,7 @@ SIMILARITY = Exercise(
     check=check.similarity,
     right=[close, close_by_cosine],
     wrong=[
+        ("a list", lambda k, s: close(k, s).tolist(), "Return a tensor"),
         ("no root", lambda k, s: (-((1 - k.float().mean(1)) ** 2) / s**2).exp(), "The root is missing"),
         ("root itself", lambda k, s: (-k.float().mean(1) / s**2).exp(), "the farthest"),
         (
@@ -277,10 +281,23 @@ def fit_values_only(kept, values, weights):
     return (torch.linalg.pinv(with_ones(kept)) @ (values * weights.double().sqrt()))[:-1]
 
 
+def fit_with_ones_first(kept, values, weights):
+    ones_first = with_ones(kept).roll(1, dims=1)
+    return solve(ones_first, values, weights)[:-1]
+
+
+def fit_ones_unweighted(kept, values, weights):
+    root = weights.double().sqrt()
+    return (torch.linalg.pinv(with_ones(kept.double() * root[:, None])) @ (values * root))[:-1]
+
+
 FIT = Exercise(
     check=check.weighted_fit,
     right=[fit, fit_by_normal_equations],
     wrong=[
+        ("a list", lambda k, v, w: fit(k, v, w).tolist(), "Return a tensor"),
+        ("ones first", fit_with_ones_first, "the column of ones came first"),
+        ("ones unweighted", fit_ones_unweighted, "The column of ones was not weighted"),
         ("no constant", lambda k, v, w: solve(k.double(), v, w), "The column of ones is missing"),
         ("no weights", lambda k, v, w: fit(k, v, torch.ones_like(w)), "The weights are missing"),
         ("whole weights", lambda k, v, w: fit(k, v, w**2), "count squared"),
@@ -315,12 +332,36 @@ def reduce_by_recursion(says, f, n, kept=None):
     return reduce_by_recursion(says, f, n, best) if says(best) == says(all_but(n)) else kept
 
 
+def reduce_by_sorting(says, f, n):
+    """Once, in the order of the scores, trying each."""
+    kept = all_but(n)
+    for player in loo(f, n).argsort(stable=True).tolist():
+        shorter = kept & all_but(n, player)
+        kept = shorter if says(shorter) == says(all_but(n)) else kept
+    return kept
+
+
+def reduce_trying_others(says, f, n):
+    kept, answer = all_but(n), says(all_but(n))
+    while kept.sum() > 1:
+        shorter = sorted((kept & all_but(n, i) for i in range(n) if kept[i]), key=lambda k: -f(k))
+        kept = next((k for k in shorter if says(k) == answer), None)
+        if kept is None:
+            break
+        last = kept
+    return last
+
+
 REDUCE = Exercise(
     check=check.reduce_text,
     right=[reduce, reduce_by_recursion],
     wrong=[
         ("one too many", lambda s, f, n: reduce(s, f, n, last=True), "Put it back"),
         ("scores once", lambda s, f, n: reduce(s, f, n, once=True), "take them anew"),
+        ("scores once, others too", reduce_by_sorting, "went on with another one."),
+        ("last of equals", lambda s, f, n: reduce(s, f, n, pick=lambda o, key: max(o[::-1], key=key)), "the first one"),
+        ("others too", reduce_trying_others, "Stop there"),
+        ("a list", lambda s, f, n: reduce(s, f, n).tolist(), "Return a tensor"),
         ("most first", lambda s, f, n: reduce(s, f, n, pick=min), "costs most was taken first"),
         ("never asked", lambda s, f, n: reduce(s, f, n, check_answer=False), "never asked for again"),
         ("nothing", lambda s, f, n: all_but(n), "Nothing was taken away"),

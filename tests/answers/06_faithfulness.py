@@ -30,6 +30,10 @@ def by_hand(f, scores, k):
     return [f(kept | True) - f(kept), f(kept | True) - f(~kept)]
 
 
+def marked(words, places):
+    return torch.zeros(words, dtype=torch.bool).index_fill(0, places, True)
+
+
 def needed_and_enough(f, scores, k):
     return both(f, chosen(scores, k))
 
@@ -61,6 +65,7 @@ FAITHFUL = Exercise(
         ("sizes", lambda f, s, k: both(f, chosen(s.abs(), k)), "keep the sign"),
         ("smallest", lambda f, s, k: both(f, chosen(-s, k)), "The smallest scores"),
         ("later ties", lambda f, s, k: both(f, chosen(s.flip(0), k).flip(0)), "the later ones"),
+        ("topk", lambda f, s, k: both(f, marked(len(s), s.topk(min(k, len(s))).indices)), "no promise about ties"),
         ("threshold", lambda f, s, k: both(f, s >= s.sort().values[-min(k, len(s))]), "More than k words"),
         (
             "k-th only",
@@ -150,6 +155,7 @@ AUROC = Exercise(
         ("all pairs", lambda s, e: area(s, e) * int(e.sum()) * int((~e).sum()) / len(s) ** 2, "pairs of all words"),
         ("against all", against_all, "also with themselves"),
         ("differences", lambda s, e: wins(s, e, lambda gap: gap), "mean differences"),
+        ("sizes", lambda s, e: area(s.abs(), e), "does not stand in front"),
         ("hit", lambda s, e: float(e[s.argmax()]), "top-1 hit"),
         ("signs", lambda s, e: wins(s, e, torch.sign), "from -1 to 1"),
     ],

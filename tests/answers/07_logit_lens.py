@@ -49,6 +49,16 @@ LENS = Exercise(
             with_norm(lambda h: (h - h.mean(-1, keepdim=True)) / (h.var(-1, keepdim=True) + 1e-5).sqrt()),
             "width - 1",
         ),
+        (
+            "by the length",
+            with_norm(lambda h: bare(h) / h.shape[-1] ** 0.5),
+            "divided by the length",
+        ),
+        (
+            "square of the state",
+            with_norm(lambda h: (h - h.mean(-1, keepdim=True)) / (h.square().mean(-1, keepdim=True) + 1e-5).sqrt()),
+            "that of the state",
+        ),
         ("whole tensor", with_norm(lambda h: (h - h.mean()) / (h.var(correction=0) + 1e-5).sqrt()), "whole tensor"),
         ("no gain", lambda h, g, b, U, norm: (bare(h) if norm else h) @ U.T, "Gain and bias"),
         ("no bias", lambda h, g, b, U, norm: (bare(h) * g if norm else h) @ U.T, "norm's bias is missing"),
@@ -191,7 +201,9 @@ SETTLED = Exercise(
         ("-1", or_else(lambda r: -1), "not -1"),
         ("last layer", or_else(lambda r: len(r) - 1), "not the last layer"),
         ("smallest", lambda r: r.tolist().index(int(r.min())), "the smallest rank"),
-        ("from 1", lambda r: stays(r) + 1, "Layers are counted from 0"),
+        ("from 1", lambda r: stays(r) + 1, "Layers are counted from 0."),
+        ("from 1, and never", lambda r: stays(r) + int(r[-1] == 1), "the lowest is layer 0"),
+        ("first on top or nothing", lambda r: int((r == 1).nonzero()[0]), "At layer 2 it was lost again"),
     ],
 )
 
@@ -384,7 +396,7 @@ BY_HEAD = Exercise(
 
 def put_in(
     model, ids, layer, position, states,
-    change=None, after=False, keep=False, grad=False, read=lambda logits: logits[:, -1],
+    change=None, after=False, keep=False, careful=True, grad=False, read=lambda logits: logits[:, -1],
 ):  # fmt: skip
     def replace(hidden):
         return change(hidden.clone()) if change else torch.where(at, states[:, None], hidden)
@@ -395,8 +407,13 @@ def put_in(
         handle = block.register_forward_hook(lambda module, inputs, output: replace(output))
     else:
         handle = block.register_forward_pre_hook(lambda module, inputs: (replace(inputs[0]), *inputs[1:]))
-    with torch.set_grad_enabled(grad):
-        logits = model(ids.repeat(len(states), 1)).logits
+    try:
+        with torch.set_grad_enabled(grad):
+            logits = model(ids.repeat(len(states), 1)).logits
+    except RuntimeError:
+        if careful:
+            handle.remove()
+        raise
     if not keep:
         handle.remove()
     return read(logits)
@@ -437,6 +454,7 @@ PATCHED = Exercise(
         ("position less one", lambda m, i, n, p, s: put_in(m, i, n, p - 1, s), "one position too early"),
         ("layer 0", lambda m, i, n, p, s: put_in(m, i, 0, p, s), "at layer 0, whatever"),
         ("probabilities", put_in_with(read=lambda logits: logits[:, -1].softmax(-1)), "These are probabilities"),
+        ("no finally", put_in_with(careful=False), "When the run stops with an error"),
         ("hook left", put_in_with(keep=True), "a hook is still on it"),
         ("gradients", put_in_with(grad=True), "carry gradients"),
     ],

@@ -49,7 +49,8 @@ PUSH = Exercise(
     wrong=[
         ("everywhere", lambda h, v, p: h + v, "whatever `places` says"),
         ("nothing", lambda h, v, p: h + 0 * v, "Nothing was pushed"),
-        ("None is the last", lambda h, v, p: pushed(h, v, p or [-1]), "the last place alone"),
+        ("empty is all", lambda h, v, p: pushed(h, v, p or None), "An empty list names no place"),
+        ("None is the last", lambda h, v, p: pushed(h, v, [-1] if p is None else p), "the last place alone"),
         ("None is nothing", lambda h, v, p: pushed(h, v, p or []), "None stands for all"),
         ("replaced", replaced, "replaced by the vector"),
         ("subtracted", lambda h, v, p: pushed(h, -v, p), "was subtracted"),
@@ -154,6 +155,7 @@ EDITED = Exercise(
     check=check.edited,
     right=[edit_well, edit_with_handle],
     wrong=[
+        ("always tuples", tuples_only, "The block gives a tensor"),
         ("returns nothing", returns_nothing, "the hook has to return"),
         ("hook stays", hook_stays, "still on the block"),
         ("no finally", no_finally, "under `finally:`"),
@@ -243,6 +245,7 @@ LINE = Exercise(
     check=check.beyond_line,
     right=[beyond, nearer],
     wrong=[
+        ("a list", lambda x, p, n: beyond(x, p, n).tolist(), "not a list"),
         ("zero", lambda x, p, n: x > 0, "drawn at zero"),
         ("mean of all", lambda x, p, n: x > torch.cat([p, n]).mean(), "the larger stack"),
         ("new texts", lambda x, p, n: x > x.mean(), "in the middle of the new texts"),
@@ -303,6 +306,12 @@ def component(rows, number=0):
     return torch.linalg.svd(rows, full_matrices=False).Vh[number]
 
 
+def low_rank(differences, center):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        return torch.pca_lowrank(differences, q=1, center=center)[2][:, 0]
+
+
 def signed(x, positive, negative):
     return x if x @ mean(positive, negative) > 0 else -x
 
@@ -334,6 +343,8 @@ FIRST = Exercise(
         ("sign turned", against_the_mean, "points away from the mean"),
         ("sign as it came", as_it_came, "left as it came"),
         ("centred", lambda p, n: signed(component(p - n - mean(p, n)), p, n), "The bug is still there"),
+        ("estimate", lambda p, n: signed(low_rank(p - n, False), p, n), "Close, but an estimate"),
+        ("as it was", lambda p, n: low_rank(p - n, True), "`pca_lowrank` centres"),
         ("one stack", lambda p, n: component(torch.cat([p, n]) - torch.cat([p, n]).mean(0)), "in one stack"),
         ("positive texts", lambda p, n: component(p), "of the positive texts"),
         ("last", lambda p, n: component(p - n, -1), "share least"),
@@ -369,6 +380,7 @@ PERPLEXITY = Exercise(
         ("prompt too", lambda x, i, f: strange(x, i, 1), "The prompt was counted"),
         ("nats and 2", lambda x, i, f: 2 ** costs(x, i, f).mean(), "a power of 2 were mixed"),
         ("bits and e", lambda x, i, f: (costs(x, i, f) / torch.tensor(2.0).log()).mean().exp(), "a power of e"),
+        ("by all words", lambda x, i, f: (costs(x, i, f).sum() / len(i)).exp(), "length of the whole text"),
         ("sum", lambda x, i, f: costs(x, i, f).sum().exp(), "were summed"),
         ("bits", lambda x, i, f: (costs(x, i, f) / torch.tensor(2.0).log()).mean(), "mean surprisal in bits"),
         ("nats", lambda x, i, f: costs(x, i, f).mean(), "in natural units"),

@@ -240,6 +240,8 @@ def turn_by_mask(logits, answer, wanted=None):
 
 def beats(logits, answer, wanted=None):
     rivals = [n for n in (range(logits.shape[1]) if wanted is None else wanted) if n != answer]
+    if not rivals:
+        return torch.zeros(len(logits), dtype=torch.bool)
     return logits[:, rivals].amax(-1) > logits[:, answer]
 
 
@@ -247,6 +249,8 @@ TURNED = Exercise(
     check=check.turned,
     right=[turn, turn_by_mask],
     wrong=[
+        ("a list", lambda x, a, wanted=None: turn(x, a, wanted).tolist(), "Return a tensor"),
+        ("empty is anything", lambda x, a, wanted=None: turn(x, a, wanted or None), "none counts"),
         ("half", lambda x, a, wanted=None: x.softmax(-1)[:, a] < 0.5, "The bug is still there"),
         ("not wanted", lambda x, a, wanted=None: x.argmax(-1) != a, "has to be a wanted one"),
         (
@@ -313,11 +317,24 @@ def changed_text(says, words, options, wanted, most=2):
     return put(words, search(says, words, options, wanted, most))
 
 
+def in_place(says, words, options, wanted, most=2):
+    old = says(words)
+    for size in range(1, most + 1):
+        for places in combinations(options, size):
+            for chosen in product(*(options[place] for place in places)):
+                for place, word in zip(places, chosen, strict=True):
+                    words[place] = word
+                if says(words) != old and says(words) in wanted:
+                    return dict(zip(places, chosen, strict=True))
+    return {}
+
+
 SMALLEST_CHANGE = Exercise(
     check=check.smallest_change,
     right=[search, search_all],
     wrong=[
         ("largest first", largest_first, "a smaller one"),
+        ("in place", in_place, "changed the data"),
         ("anything", anything_goes, "not a wanted one"),
         ("old counts", old_counts, "Nothing was turned"),
         ("one word", lambda f, w, o, goal, most=2: search(f, w, o, goal, 1), "nothing was found"),
@@ -390,6 +407,7 @@ HELD_AGAINST = Exercise(
         ("capitals", hold_by(lambda e: re.findall(r"\w+", " ".join(quotes(e))), str), "told apart"),
         ("everywhere", hold_by(lambda e: re.findall(r"\w+", e.lower())), "Words outside the quotation marks"),
         ("whole quotes", hold_by(lambda e: [piece.lower() for piece in quotes(e)]), "taken as one word"),
+        ("one word a quote", hold_by(lambda e: re.findall(r'"(\w+)"', e.lower())), "Only quotes of one word"),
         ("punctuation", hold_by(lambda e: " ".join(quotes(e)).lower().split()), "punctuation inside the quotes"),
         ("parts of words", named_in_part, "Compare whole words"),
         ("repeats", with_repeats, "in the list twice"),

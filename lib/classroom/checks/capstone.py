@@ -14,6 +14,7 @@ from random import Random
 import torch
 
 from classroom.checks import Mistake, call, choice, judge, judge_all, passed, quiet
+from classroom.checks.perturbation import tensors
 
 
 def _until(
@@ -84,7 +85,7 @@ def front_words(student: Callable, seed: int = 0) -> None:
         values,
         [_front(scores, share) for scores, share in inputs.values()],
         {message: [wrong(*given) for given in inputs.values()] for message, wrong in mistakes.items()},
-        names=list(inputs),
+        names=[f"the answer for {name}" for name in inputs],
     )
     judge(
         call(student, signed * -7, 0.8),
@@ -317,6 +318,7 @@ def turned(student: Callable, seed: int = 0) -> None:
         "any other answer": (rows, old, None),
         "wanted answers": (rows, old, wanted),
         "wanted answers, the old one among them": (rows, old, [2, 4, 5]),
+        "no answer wanted": (rows, old, []),
         "sixty texts": (many, old, wanted),
         "sixty texts, any other answer": (many, old, None),
     }
@@ -332,7 +334,8 @@ def turned(student: Callable, seed: int = 0) -> None:
 
     def ahead(logits: torch.Tensor, answer: int, goal: list[int] | None) -> torch.Tensor:
         rivals = [number for number in (range(logits.shape[1]) if goal is None else goal) if number != answer]
-        return logits[:, rivals].max(-1).values > logits[:, answer]
+        best = torch.cat([logits[:, rivals], torch.full((len(logits), 1), -torch.inf)], 1).max(-1).values
+        return best > logits[:, answer]
 
     mistakes = {
         "The bug is still there: a probability below 0.5 is no other answer. Ask what the model says.": (
@@ -344,6 +347,9 @@ def turned(student: Callable, seed: int = 0) -> None:
         ),
         "A wanted answer ahead of the old one is not enough: a third may lead. Ask what the model says.": ahead,
         "These are the texts that were not turned.": lambda *given: ~right(*given),
+        "With an empty list of wanted answers none counts. Ask whether `wanted is None`.": (
+            lambda x, answer, goal: right(x, answer, goal or None)
+        ),
         "Without `wanted`, any other answer counts.": (lambda x, answer, goal: right(x, answer, goal or [])),
         "Only the first of the wanted answers counts. Any of them should.": (
             lambda x, answer, goal: right(x, answer, goal and [n for n in goal if n != answer][:1])
@@ -352,9 +358,9 @@ def turned(student: Callable, seed: int = 0) -> None:
             lambda x, answer, goal: (x.argmin(-1) != answer) & among(x.argmin(-1), goal)
         ),
     }
-    values = [call(student, *given) for given in inputs.values()]
+    values = tensors([call(student, *given) for given in inputs.values()], "(texts,)")
     judge_all(
-        [value.double() if isinstance(value, torch.Tensor) else value for value in values],
+        [value.double() for value in values],
         [right(*given).double() for given in inputs.values()],
         {message: [wrong(*given).double() for given in inputs.values()] for message, wrong in mistakes.items()},
         names=list(inputs),
@@ -488,6 +494,9 @@ def held_against(student: Callable, seed: int = 0) -> None:
         "What stands between two quotation marks was taken as one word. Split it into words.": by(
             lambda e: [piece.lower() for piece in quoted(e)]
         ),
+        "Only quotes of one word were found. Quotes may hold several words.": by(
+            lambda e: [word.lower() for word in re.findall(r'"(\w+)"', e)]
+        ),
         "The punctuation inside the quotes was left on the words.": by(
             lambda e: [word for piece in quoted(e) for word in piece.lower().split()]
         ),
@@ -508,7 +517,7 @@ def held_against(student: Callable, seed: int = 0) -> None:
         values,
         [pair(*_held(*given)) for given in inputs],
         {message: [wrong(*given) for given in inputs] for message, wrong in mistakes.items()},
-        names=[f"the answer for {explanation}" for explanation, _ in inputs],
+        names=[f"the answer for `{explanation}`" for explanation, _ in inputs],
     )
     passed("whole words between quotation marks, in small letters, against the important ones")
 
@@ -574,9 +583,9 @@ def agree(answer: str) -> None:
         answer,
         "b",
         {
-            "a": "among the sentences above where three methods agree, every fourth such word decides nothing.",
-            "b": "agreement helps, as the cell shows. But three methods that multiply gradients with inputs are not "
-            "three witnesses, and on Jack's review they err together.",
+            "a": "among the sentences above where three methods agree, every fourth such word is no evidence.",
+            "b": "agreement helps, as the cell shows. But three methods that all come from one backward pass are "
+            "not three witnesses.",
             "c": "the odd one out may be the one that is right; a vote does not tell.",
             "d": "the methods are ways to look, not ways in which the model works.",
         },

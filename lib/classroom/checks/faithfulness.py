@@ -72,6 +72,15 @@ def faithful(student: Callable, seed: int = 0) -> None:
     def later(scores, k):
         return top(scores.flip(0), k).flip(0)
 
+    def first_and_last(scores, k):
+        """The first of several equals, and the last of them."""
+        chosen = top(scores, k)
+        equal = (scores == scores.max()).nonzero()[:, 0]
+        if len(equal) > k > 1:
+            chosen = torch.zeros_like(chosen)
+            chosen[equal[[*range(k - 1), -1]]] = True
+        return chosen
+
     right = by(top)
     whole = [f(torch.ones(len(scores), dtype=torch.bool)) for f, scores, _ in cases]
     empty = [f(torch.zeros(len(scores), dtype=torch.bool)) for f, scores, _ in cases]
@@ -94,6 +103,8 @@ def faithful(student: Callable, seed: int = 0) -> None:
             ),
             "The smallest scores were taken. Sort from the largest down.": by(lambda scores, k: top(-scores, k)),
             "Of equal scores the later ones were taken. Take the word that comes first: stable=True.": by(later),
+            "Of equal scores any were taken. `topk` makes no promise about ties; "
+            "`argsort(descending=True, stable=True)` does.": by(first_and_last),
             "More than k words were taken: all whose score is as large as the k-th.": by(
                 lambda scores, k: scores >= scores.sort(descending=True).values[min(k, len(scores)) - 1]
             ),
@@ -105,10 +116,10 @@ def faithful(student: Callable, seed: int = 0) -> None:
             ],
         },
         names=[
-            "the chapter's three words",
-            "seven words, one strongly against",
-            "six words with ties",
-            "a text shorter than k",
+            "the answer for the chapter's three words",
+            "the answer for seven words, one strongly against",
+            "the answer for six words with ties",
+            "the answer for a text shorter than k",
         ],
     )
     passed("0.6 and 0.2 in the example; ties go by place, and scores count with their sign")
@@ -227,6 +238,9 @@ def auroc(student: Callable, seed: int = 0) -> None:
             "Words of the evidence were compared with all words, also with themselves. Compare them with the "
             "others.": pairs(half, lambda s, e: (s[e], s)),
             "These are the mean differences of the scores. Only the order counts.": pairs(lambda gap: gap),
+            "The sizes of the scores were ranked. A word against the answer does not stand in front.": pairs(
+                half, lambda s, e: (s[e].abs(), s[~e].abs())
+            ),
             "Only the largest score was looked at: that is the top-1 hit.": [
                 float(marked[scores.argmax()]) for scores, marked in cases
             ],
@@ -235,11 +249,11 @@ def auroc(student: Callable, seed: int = 0) -> None:
             ),
         },
         names=[
-            "the chapter's four words",
-            "eight words",
-            "nine words",
-            "five words with one score",
-            "six words without ties",
+            "the AUROC of the chapter's four words",
+            "the AUROC of eight words",
+            "the AUROC of nine words",
+            "the AUROC of five words with one score",
+            "the AUROC of six words without ties",
         ],
     )
     passed("0.875 in the example, one half where all scores are equal")
@@ -464,7 +478,8 @@ def effective_number(student: Callable, seed: int = 0) -> None:
     for value in values:
         if isinstance(value, int | float | torch.Tensor) and bool(torch.as_tensor(value).isnan().any()):
             raise Mistake(
-                "The result is NaN. 0 times log 0 is NaN on a computer, and so is the log of a negative share."
+                "The result is NaN. 0 times log 0 is NaN on a computer, and so is the log of a negative share. Or the "
+                "scores summed to zero: take the sizes first."
             )
 
     def shares(x):
@@ -494,7 +509,12 @@ def effective_number(student: Callable, seed: int = 0) -> None:
                 sparsity.effective_number(case) / len(case) for case in cases
             ],
         },
-        names=["scores 2, -2, 0, 0", "four equal scores", "one word that holds everything", "random scores"],
+        names=[
+            "the number for scores 2, -2, 0, 0",
+            "the number for four equal scores",
+            "the number for one word that holds everything",
+            "the number for random scores",
+        ],
     )
     passed("two words in the example, one where one holds everything, n where all are alike")
 

@@ -3,6 +3,7 @@
 Tensors are small and drawn from the seed; models are random GPT-2s and Llamas whose norms do something.
 """
 
+import contextlib
 from collections.abc import Callable
 
 import torch
@@ -87,6 +88,12 @@ def lens(student: Callable, seed: int = 0) -> None:
                 lambda h: normed(h, centre=False)
             ),
             "The mean was taken off, but nothing was divided.": by(lambda h: normed(h, scale=False)),
+            "It was divided by the length. Divide by the root of the mean square.": by(
+                lambda h: normed(h) / h.shape[-1] ** 0.5
+            ),
+            "The mean square is that of the state. Take that of what is left when the mean is off.": by(
+                lambda h: normed(h, scale=False) / (h.square().mean(-1, keepdim=True) + 1e-5).sqrt()
+            ),
             "The mean square was divided by width - 1. The norm divides by the width (`unbiased=False`).": by(
                 lambda h: normed(h, less=1)
             ),
@@ -213,8 +220,16 @@ def settled(student: Callable, seed: int = 0) -> None:
         return layer
 
     never = [row[-1] != 1 for row in given]
+    example = call(student, cases[0])
+    try:
+        values = [call(student, case) for case in cases]
+    except Mistake as stopped:
+        if example == 1:
+            message = "For 7, 1, 2, 1, 1 that is the first time on top. At layer 2 it was lost again: it has to stay."
+            raise Mistake(message) from stopped
+        raise
     judge_all(
-        [call(student, case) for case in cases],
+        values,
         [until(row) for row in given],
         {
             "That is the first layer at which the word is on top. It may be lost again: it has to stay.": [
@@ -237,6 +252,9 @@ def settled(student: Callable, seed: int = 0) -> None:
                 row.index(min(row)) for row in given
             ],
             "Layers are counted from 0.": [until(row) + 1 for row in given],
+            "Layers are counted from 0, the lowest is layer 0.": [
+                until(row) + (not lost) for row, lost in zip(given, never, strict=True)
+            ],
         },
         names=[f"the layer for the ranks {', '.join(map(str, row))}" for row in given],
     )
@@ -501,7 +519,7 @@ def direct(answer, seed: int = 0) -> None:
         "b",
         {
             "a": "they add up to the logit, and that is another thing than what is lost when a part goes.",
-            "b": "a head of layer 0 brings the news, an MLP above it turns it into the answer, and the MLP gets the "
+            "b": "a head of block 0 brings the news, an MLP above it turns it into the answer, and the MLP gets the "
             "share.",
             "c": "the frozen scale is the same for all parts. It makes none of them small.",
             "d": "for and against cancel in what goes straight to the end, and then nothing would be lost there "
@@ -515,6 +533,7 @@ def patched(student: Callable, seed: int = 0) -> None:
     for kind, build in (("GPT-2", small_gpt2), ("Llama", small_llama)):
         for layer, position in ((0, 2), (1, 3), (1, 4)):
             _patched(student, build(seed), kind, layer, position, seed)
+    _stopped(student, small_gpt2(seed))
     passed("the model goes on with the state that was put in, and is as before when it is done")
 
 
@@ -572,6 +591,15 @@ def _patched(student: Callable, model, kind: str, layer: int, position: int, see
     if layer:
         mistakes["The state was put in at layer 0, whatever layer was asked for."] = run(put(position), at=0)[:, -1]
     judge(value, whole[:, -1], mistakes, name=f"the logits of a {kind} with states put in at layer {layer}")
+
+
+def _stopped(student: Callable, model) -> None:
+    """States of a width that no block takes: the run stops, and the hook has to go all the same."""
+    before = _hooks_on(model)
+    with contextlib.suppress(Mistake):
+        call(student, model, torch.tensor([3, 4, 5]), 1, 1, torch.ones(2, 5, dtype=torch.float64))
+    if _hooks_on(model) != before:
+        raise Mistake("When the run stops with an error, the hook stays on the block. Remove it under `finally:`.")
 
 
 def _hooks_on(model) -> int:

@@ -4,7 +4,7 @@ Games are functions of which players are kept, with a value that is known for ev
 """
 
 from collections.abc import Callable
-from itertools import permutations
+from itertools import permutations, product
 
 import torch
 
@@ -61,9 +61,7 @@ def variant(student: Callable, seed: int = 0) -> None:
             if not isinstance(value, tuple | list) or len(value) != 2:
                 raise Mistake("Return two tensors: the ids of the variant, and its mask.")
             if how == "hide" and isinstance(value[1], torch.Tensor) and torch.equal(value[1].bool(), ~others):
-                raise Mistake(
-                    'With how="hide" the mask is the wrong way round: 0 hides a token, 1 shows it.'
-                )
+                raise Mistake('With how="hide" the mask is the wrong way round: 0 hides a token, 1 shows it.')
             if isinstance(value[1], torch.Tensor) and isinstance(value[0], torch.Tensor):
                 if value[1].shape != value[0].shape and value[0].shape == expected.shape:
                     raise Mistake(
@@ -104,6 +102,18 @@ def variant(student: Callable, seed: int = 0) -> None:
                 name=f'the mask with how="{how}"',
             )
     passed("deleted, replaced and hidden: ids and mask of one length each time")
+
+
+def tensors(values: list, form: str) -> list:
+    """The values, if they are tensors: later cells call `.sum()` and the like on what the functions return."""
+    if not all(isinstance(value, torch.Tensor) for value in values):
+        raise Mistake(f"Return a tensor, {form}: `torch.tensor([...])`, for instance.")
+    return values
+
+
+def form_of(values: list, forms: list[list]) -> list:
+    """The form of a mistake that the values show, the first one if they show none of them."""
+    return next((form for form in forms if not any(map(_differ, values, form))), forms[0])
 
 
 def _differ(one: torch.Tensor, other: torch.Tensor) -> bool:
@@ -169,7 +179,7 @@ def leave_one_out(student: Callable, seed: int = 0) -> None:
     lost = [torch.tensor([f(everybody(n)) - f(everybody(n, i)) for i in range(n)]) for f, n in cases]
     alone = [torch.tensor([f(~everybody(n, i)) - f(~everybody(n)) for i in range(n)]) for f, n in cases]
     judge_all(
-        [call(student, *case) for case in cases],
+        tensors([call(student, *case) for case in cases], "(players,)"),
         lost,
         {
             "The sign is turned: f(all) - f(without), so that a word which speaks for the answer gets a positive "
@@ -229,6 +239,9 @@ def occlusion(student: Callable, seed: int = 0) -> None:
             "The windows move by their own width. They move one player at a time.": [
                 scores(*case, starts=lambda n, w: range(0, n, w)) for case in cases
             ],
+            "The windows do not overlap: the next one begins where the last one ended. Move one player at a time.": [
+                scores(*case, starts=lambda n, w: range(0, n - w + 1, w)) for case in cases
+            ],
             "Windows hang over the end. The last one ends with the last player.": [
                 scores(*case, starts=lambda n, w: range(n)) for case in cases
             ],
@@ -259,10 +272,9 @@ def together(answer, seed: int = 0) -> None:
         answer,
         "b",
         {
-            "a": "half each is what Shapley values give; leave-one-out never asks about the two together.",
-            "b": "take one away and the other still gives the answer away, so nothing is lost. This is the blind "
-            "spot of asking "
-            "one at a time.",
+            "a": "to halve it, one would have to ask about the two together, and leave-one-out never does.",
+            "b": "take one away and the other still gives the answer away, so little is lost. This is the blind "
+            "spot of asking one at a time.",
             "c": "each would have to be indispensable for that, and each has a stand-in.",
             "d": "both are treated alike; the order of the words plays no part.",
         },
@@ -304,7 +316,7 @@ def shapley(student: Callable, seed: int = 0) -> None:
         return factorial(size) * factorial(n - size - 1) / factorial(n)
 
     judge_all(
-        [call(student, *case) for case in cases],
+        tensors([call(student, *case) for case in cases], "(players,)"),
         right,
         {
             "All sets weigh the same (that is the Banzhaf value). Weigh a set of size s by s! (n - s - 1)! / n!.": [
@@ -371,7 +383,7 @@ def similarity(student: Callable, seed: int = 0) -> None:
         return (-(distance(kept.double().mean(1)) ** 2) / sigma**2).exp()
 
     judge_all(
-        [call(student, *case) for case in cases],
+        tensors([call(student, *case) for case in cases], "(texts,)"),
         [weights(*case) for case in cases],
         {
             "The root is missing: D = 1 - √(m / n).": [
@@ -422,6 +434,16 @@ def weighted_fit(student: Callable, seed: int = 0) -> None:
         solved = torch.linalg.lstsq(columns * root, y[:, None] * root).solution[:, 0]
         return solved[:-1] if constant and drop == "last" else solved[1:] if drop == "first" else solved
 
+    def ones_first(z, y, w):
+        columns = torch.cat([torch.ones(len(z), 1, dtype=torch.float64), z.double()], 1)
+        root = w.double().sqrt()[:, None]
+        return torch.linalg.lstsq(columns * root, y[:, None] * root).solution[:-1, 0]
+
+    def ones_unweighted(z, y, w):
+        root = w.double().sqrt()[:, None]
+        columns = torch.cat([z.double() * root, torch.ones(len(z), 1, dtype=torch.float64)], 1)
+        return torch.linalg.lstsq(columns, y[:, None] * root).solution[:-1, 0]
+
     def half_weighted(z, y, w, which):
         columns = torch.cat([z.double(), torch.ones(len(z), 1, dtype=torch.float64)], 1)
         root = w.double().sqrt()[:, None]
@@ -429,7 +451,7 @@ def weighted_fit(student: Callable, seed: int = 0) -> None:
         return torch.linalg.lstsq(left, right).solution[:-1, 0]
 
     judge_all(
-        [call(student, *case) for case in cases],
+        tensors([call(student, *case) for case in cases], "(words,)"),
         [fit(*case) for case in cases],
         {
             "The column of ones is missing: a sum without a constant has to be zero where all words are gone.": [
@@ -444,6 +466,11 @@ def weighted_fit(student: Callable, seed: int = 0) -> None:
             ],
             "The wrong entry was left out: the constant belongs to the column of ones.": [
                 fit(*case, drop="first") for case in cases
+            ],
+            "The constant is among the scores: the column of ones came first, and the last column was left out. Leave "
+            "out the one that belongs to the ones.": [ones_first(*case) for case in cases],
+            "The column of ones was not weighted. Weigh every entry of a row, that of the ones too.": [
+                ones_unweighted(*case) for case in cases
             ],
             "Only the rows were weighted, not the values.": [half_weighted(*case, which="left") for case in cases],
             "Only the values were weighted, not the rows.": [half_weighted(*case, which="right") for case in cases],
@@ -463,19 +490,40 @@ def reduce_text(student: Callable, seed: int = 0) -> None:
     def added(kept: torch.Tensor) -> float:
         return float(kept.double() @ torch.tensor([5.0, 2.0, 4.0, 1.0, 3.0], dtype=torch.float64))
 
-    def steps(says: Callable, f: Game, n: int, fresh=True, ignore=False, pick=max, one_more=False):
+    def steps(says: Callable, f: Game, n: int, pick=max, stop=True, one_more=False):
         kept = torch.ones(n, dtype=torch.bool)
         answer = says(kept)
-        order = sorted(range(n), key=lambda i: -f(everybody(n, i)))
         while kept.sum() > 1:
-            if fresh:
-                shorter = [kept & everybody(n, i) for i in kept.nonzero()[:, 0].tolist()]
-                best = pick(shorter, key=f)
-            else:
-                best = kept & everybody(n, next(i for i in order if kept[i]))
-            if not ignore and says(best) != answer:
+            best = pick([kept & everybody(n, i) for i in kept.nonzero()[:, 0].tolist()], key=f)
+            if stop and says(best) != answer:
                 return best if one_more else kept
             kept = best
+        return kept
+
+    def once(says: Callable, f: Game, n: int, least=1, stop=True, last_first=False):
+        """With the scores of the start: at the first word that is needed it stops, or tries the others too."""
+        kept = torch.ones(n, dtype=torch.bool)
+        players = range(n)[::-1] if last_first else range(n)
+        for player in sorted(players, key=lambda i: -f(everybody(n, i))):
+            shorter = kept & everybody(n, player)
+            if shorter.sum() >= least and says(shorter) == says(everybody(n)):
+                kept = shorter
+            elif stop:
+                break
+        return kept
+
+    def last_of_equals(options: list, key: Callable):
+        return max(options[::-1], key=key)
+
+    def another(says: Callable, f: Game, n: int, pick=max):
+        """Where the least costly word is needed, the next one is tried."""
+        kept = torch.ones(n, dtype=torch.bool)
+        while kept.sum() > 1:
+            shorter = [kept & everybody(n, i) for i in kept.nonzero()[:, 0].tolist()]
+            spare = [each for each in shorter if says(each) == says(everybody(n))]
+            if not spare:
+                break
+            kept = pick(spare, key=f)
         return kept
 
     table = torch.rand(64, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
@@ -490,20 +538,38 @@ def reduce_text(student: Callable, seed: int = 0) -> None:
             lambda kept: float(kept.double() @ torch.tensor([3.0, 1.0, 2.0], dtype=torch.float64)),
             3,
         ),
+        (
+            lambda kept: "yes" if kept[0] else "no",
+            lambda kept: float(kept.double() @ torch.tensor([1.0, 2.0, 3.0, 4.0], dtype=torch.float64)),
+            4,
+        ),
     ]
+
+    def once_to_the_end(least: int, last_first: bool, stop: bool = True) -> list:
+        return [once(*case, least=least, last_first=last_first, stop=stop) for case in cases]
+
+    forms = list(product((1, 0), (False, True)))
+    values = tensors([call(student, *case) for case in cases], "(players,)")
     judge_all(
-        [call(student, *case) for case in cases],
+        values,
         [steps(*case) for case in cases],
         {
             "The answer changed with the last word that was taken away. Put it back: keep what still gives the same "
             "answer.": [steps(*case, one_more=True) for case in cases],
             "The scores were taken once, at the start. A word that was spare may be needed once its twin is gone: take "
-            "them anew after each step.": [steps(*case, fresh=False) for case in cases],
+            "them anew after each step.": form_of(values, [once_to_the_end(*form) for form in forms]),
+            "The scores were taken once, and where a word was needed you went on with another one.": form_of(
+                values, [once_to_the_end(*form, stop=False) for form in forms]
+            ),
+            "Where the least costly word changed the answer, you went on with another one. Stop there.": form_of(
+                values, [[another(*case, pick=pick) for case in cases] for pick in (max, last_of_equals)]
+            ),
+            "Of words that cost the same, the first one goes.": [steps(*case, pick=last_of_equals) for case in cases],
             "The word that costs most was taken first. Take the one that costs least.": [
                 steps(*case, pick=min) for case in cases
             ],
             "The answer was never asked for again: only one word is left.": [
-                steps(*case, ignore=True) for case in cases
+                steps(*case, stop=False) for case in cases
             ],
             "Nothing was taken away.": [torch.ones(n) for *_, n in cases],
             "These are the players that went. Return those that are left.": [~steps(*case) for case in cases],
@@ -513,6 +579,7 @@ def reduce_text(student: Callable, seed: int = 0) -> None:
             "who is left in a random game",
             "who is left of five",
             "who is left where no word matters",
+            "who is left where the least costly word changes the answer",
         ],
     )
     passed("the least costly word goes first, scores are taken anew, and the answer never changes")

@@ -6,12 +6,12 @@ explains the answers to all of them.
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import torch
 
 from classroom.checks import Mistake, call, choice, judge, judge_all, passed, quiet
 from classroom.checks.attention import drawn
-from classroom.checks.start_here import small_gpt2
 
 HAND = torch.tensor([[3.0, 0.0], [3.0, 2.0]]), torch.tensor([[1.0, 0.0], [1.0, 2.0], [1.0, 1.0]])
 
@@ -28,6 +28,7 @@ def push(student: Callable, seed: int = 0) -> None:
     vector = torch.tensor([1.0, -1.0])
     more, other = drawn(seed, 2, 5, 4), drawn(seed + 1, 4)
     cases = [(hand, vector, None), (hand, vector, [-1]), (more, other, None), (more, other, [0, 3]), (more, other, [2])]
+    cases.append((more, other, []))
 
     def right(hidden, added, places):
         at = torch.zeros(hidden.shape[1], dtype=torch.bool)
@@ -46,6 +47,9 @@ def push(student: Callable, seed: int = 0) -> None:
         [right(*case) for case in cases],
         {
             "All places were pushed, whatever `places` says.": [right(h, v, None) for h, v, _ in cases],
+            "An empty list names no place. Ask whether `places is None`.": [
+                right(h, v, p or None) for h, v, p in cases
+            ],
             "Nothing was pushed. Return the new tensor, not the one that you were given.": [h for h, _, _ in cases],
             "With places=None the last place alone was pushed. None stands for all.": [
                 right(h, v, [-1] if p is None else p) for h, v, p in cases
@@ -74,25 +78,12 @@ def push(student: Callable, seed: int = 0) -> None:
     passed("the vector is added at the places that were named, in each text, and nowhere else")
 
 
-class Paired(torch.nn.Module):
-    """A block that gives a tuple: its stream, and something else that has to come through."""
-
-    def __init__(self, weight: torch.Tensor) -> None:
-        super().__init__()
-        self.weight = weight
-
-    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, str]:
-        return x @ self.weight, "something else"
-
-
 @quiet()
 def edited(student: Callable, seed: int = 0) -> None:
-    model = small_gpt2(seed)
-    block, ids = model.transformer.h[0], torch.randint(1, 29, (1, 5), generator=torch.Generator().manual_seed(seed))
-
-    def logits() -> torch.Tensor:
-        with torch.no_grad():
-            return model(ids).logits
+    model = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Linear(4, 4)).double().requires_grad_(False)
+    for place, weight in enumerate(model.parameters()):
+        weight.copy_(drawn(seed + place, *weight.shape))
+    block, run = model[0], partial(model, drawn(seed + 4, 2, 3, 4))
 
     def edit(hidden: torch.Tensor) -> torch.Tensor:
         if not isinstance(hidden, torch.Tensor):
@@ -102,12 +93,12 @@ def edited(student: Callable, seed: int = 0) -> None:
     def with_hook(place, hook) -> torch.Tensor:
         handle = place(hook)
         try:
-            return logits()
+            return run()
         finally:
             handle.remove()
 
     after, before = block.register_forward_hook, block.register_forward_pre_hook
-    as_it_is = logits()
+    as_it_is = run()
     right = with_hook(after, lambda module, inputs, output: edit(output))
     mistakes = {
         "Nothing was changed: the hook has to return what takes the output's place.": as_it_is,
@@ -120,9 +111,10 @@ def edited(student: Callable, seed: int = 0) -> None:
         "What run() returns was edited. Edit what the block gives while run() is under way.": edit(as_it_is),
     }
     count = len(block._forward_hooks), len(block._forward_pre_hooks)
+    _tensor(student, seed)
     try:
         for again in ("", ", asked again"):
-            value = call(student, block, edit, logits)
+            value = call(student, block, edit, run)
             if isinstance(value, tuple | list) and len(value) == 2:
                 raise Mistake("Return what run() returned, and nothing else beside it.")
             judge(value, right, mistakes, name=f"what run() returns{again}")
@@ -131,15 +123,23 @@ def edited(student: Callable, seed: int = 0) -> None:
                     "The hook is still on the block when the function has returned: the next run is edited too."
                 )
         _tuple(student, seed)
-        _stopped(student, block, edit, count)
+        _stopped(student, block, run, count)
     finally:
         block._forward_hooks.clear()
         block._forward_pre_hooks.clear()
     passed("what the block gives is edited, tensor or tuple, and no hook stays, also after an error")
 
 
+def _tensor(student: Callable, seed: int) -> None:
+    block, x = torch.nn.Identity(), drawn(seed + 2, 1, 4, 3)
+    value = call(student, block, lambda hidden: hidden, lambda: block(x))
+    if isinstance(value, tuple) and len(value) == 1:
+        raise Mistake("The block gives a tensor, and after the edit a tuple came. Look: `isinstance(output, tuple)`.")
+
+
 def _tuple(student: Callable, seed: int) -> None:
-    block, x = Paired(drawn(seed + 1, 3, 3)), drawn(seed + 2, 1, 4, 3)
+    block, x = torch.nn.MaxPool1d(2, return_indices=True), drawn(seed + 5, 1, 3, 6)
+    stream, rest = block(x)
 
     def edit(hidden: torch.Tensor) -> torch.Tensor:
         if not isinstance(hidden, torch.Tensor):
@@ -148,28 +148,28 @@ def _tuple(student: Callable, seed: int) -> None:
             )
         return hidden + 1
 
-    value = call(student, block, edit, lambda: block(x))
+    value = call(student, block, edit, partial(block, x))
     if not isinstance(value, tuple):
         raise Mistake(
             "The block gives a tuple, and after the edit a tensor came. Hand on a tuple, its first item the edited "
             "stream."
         )
-    if value[1:] != ("something else",):
+    if len(value) != 2 or not isinstance(value[1], torch.Tensor) or not torch.equal(value[1], rest):
         raise Mistake("The block gives a tuple, and the rest of it was lost. Only the first item is edited.")
     judge(
         value[0],
-        x @ block.weight + 1,
-        {"Where the block gives a tuple, nothing was changed.": x @ block.weight},
+        stream + 1,
+        {"Where the block gives a tuple, nothing was changed.": stream},
         name="the stream of a block that gives a tuple",
     )
 
 
-def _stopped(student: Callable, block, edit: Callable, count: tuple[int, int]) -> None:
-    def stops():
+def _stopped(student: Callable, block: torch.nn.Module, run: Callable, count: tuple[int, int]) -> None:
+    def stops(hidden: torch.Tensor) -> torch.Tensor:
         raise RuntimeError("the run stopped")
 
     try:
-        student(block, edit, stops)
+        student(block, stops, run)
     except Exception as error:
         if "the run stopped" not in str(error):
             raise Mistake(f"run() stopped with an error; what came out is {type(error).__name__}: {error}") from None
@@ -277,6 +277,8 @@ def beyond_line(student: Callable, seed: int = 0) -> None:
     values = []
     for case in cases:
         value = call(student, *case)
+        if isinstance(value, list | tuple):
+            raise Mistake("Return a tensor of truth values, not a list: `positions > ...`.")
         if isinstance(value, torch.Tensor) and value.dtype != torch.bool and value.shape == case[0].shape:
             raise Mistake("Return truth values, one for each of the new texts: `positions > ...`.")
         values.append(value)
@@ -408,6 +410,15 @@ def first_component(student: Callable, seed: int = 0) -> None:
             turned.append(wrong)
         return turned
 
+    def near(wrongs, least):
+        """The student's own answers where they point nearly as the wrong ones do, otherwise the wrong ones."""
+        pairs = list(zip(values, wrongs, strict=True))
+        fit = all(isinstance(value, torch.Tensor) and value.shape == wrong.shape for value, wrong in pairs)
+        fit = fit and all(
+            torch.cosine_similarity(value.double(), wrong.double(), dim=0) > least for value, wrong in pairs
+        )
+        return values if fit else wrongs
+
     judge_all(
         values,
         rights,
@@ -437,6 +448,12 @@ def first_component(student: Callable, seed: int = 0) -> None:
             ],
             "The rows were read as columns: the third value of the svd holds the directions as rows.": as_given(
                 lambda p, n: torch.linalg.svd(p - n, full_matrices=False).Vh[:, 0]
+            ),
+            "Close, but an estimate: `pca_lowrank` starts from random numbers. Use `torch.linalg.svd`.": near(
+                rights, 0.99
+            ),
+            "The bug is still there: `pca_lowrank` centres the differences, and what the pairs share is gone.": near(
+                as_given(lambda p, n: component((p - n) - (p - n).mean(0))), 0.9
             ),
         },
         names=["the component of the example", *(f"the component of random pairs, draw {n}" for n in range(1, 5))],
@@ -471,6 +488,9 @@ def perplexity(student: Callable, seed: int = 0) -> None:
             ],
             "Bits and a power of e were mixed. Use bits and 2, or natural logarithms and e.": [
                 float((-chosen(*case).mean() / math.log(2)).exp()) for case in cases
+            ],
+            "The sum was divided by the length of the whole text. Divide by the number of words from `first` on.": [
+                float((-chosen(*case).sum() / len(case[1])).exp()) for case in cases
             ],
             "The surprisals were summed. Take their mean before the power.": [
                 float((-chosen(*case).sum()).exp()) for case in cases
