@@ -5,13 +5,16 @@ notebook can do wrong comes on top: its own keys, its trust, its scrolling.
 """
 
 import json
+import re
 import urllib.request
+from contextlib import suppress
 from itertools import product
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from playwright.sync_api import TimeoutError
 from tests.book import test_views_browser as anywhere
 from tests.book.test_browser import WIDTHS
 from tests.book.test_views_browser import BOXES_OUTSIDE, view_on
@@ -36,7 +39,7 @@ class Tab:
 
     def __init__(self, lab, browser, file, width=1280):  # noqa: F811
         self.context = browser.new_context(viewport={"width": width, "height": 900})
-        self.context.set_default_timeout(400_000)  # milliseconds; a busy machine is no failure
+        self.context.set_default_timeout(150_000)  # milliseconds; a busy machine is no failure
         self.page, self.failures = self.context.new_page(), []
         self.page.on("pageerror", lambda error: self.failures.append(f".html: {error}"))
         self.page.goto(
@@ -44,6 +47,16 @@ class Tab:
         )  # one notebook, without the files beside it
         self.page.locator(".jp-Notebook-cell").first.wait_for()
         self.page.tab = self
+
+
+def run(cell):
+    """Run a cell; while the kernel is still being connected, JupyterLab forgets that it was asked to."""
+    ran = cell.locator(".jp-InputPrompt", has_text=re.compile(r"\[\d+\]"))
+    while not ran.count():
+        cell.locator(".cm-content").click()
+        cell.page.keyboard.press("Control+Enter")
+        with suppress(TimeoutError):
+            ran.wait_for(timeout=20_000)
 
 
 @pytest.fixture(scope="module")
@@ -56,10 +69,9 @@ def ran(lab, chromium):  # noqa: F811
     nbformat.write(new_notebook(cells=cells, metadata=kernel), path)
     tab = Tab(lab, chromium, path.name)
     page = tab.page
-    page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for()
-    page.locator(".jp-Notebook-cell .cm-content").first.click()
-    for _ in cells:
-        page.keyboard.press("Shift+Enter")
+    page.locator(".jp-StatusBar-TextItem", has_text="| Idle").wait_for()
+    for cell in page.locator(".jp-Notebook-cell").all():
+        run(cell)
     page.locator(".gb-body").nth(len(KINDS) - 1).wait_for()
     page.keyboard.press("Control+S")
     while len(nbformat.read(path, as_version=4).cells[len(KINDS)].outputs) == 0:
@@ -86,7 +98,8 @@ def form(request, lab, chromium, ran):  # noqa: F811
     choose(lab, THEMES[scheme])
     tab = Tab(lab, chromium, ran.name, width)
     tab.page.locator(".gb-body").nth(len(KINDS) - 1).wait_for()
-    tab.page.locator(f"body[data-jp-theme-light={'true' if scheme == 'light' else 'false'}]").wait_for()
+    chosen = f"body[data-jp-theme-light={'true' if scheme == 'light' else 'false'}]"
+    tab.page.locator(chosen).wait_for(state="attached")  # it has no height of its own
     tab.page.place, tab.page.scheme, tab.page.width = "lab", scheme, width
     yield tab.page
     tab.context.close()
