@@ -147,7 +147,7 @@ def test_one_process_that_grows_without_end_is_ended_and_its_siblings_answer(box
     for one in (growing, calm):
         one.ask({"do": "look", "names": ["grow"]}, seconds=5)
     with pytest.raises(Died, match="it ended"):
-        growing.ask({"do": "call", "key": 0, "args": {"tuple": []}, "kwargs": {"dict": []}}, seconds=20)
+        growing.ask({"do": "call", "key": 0, "models": [], "args": {"tuple": []}, "kwargs": {"dict": []}}, seconds=20)
     assert "found" in calm.ask({"do": "look", "names": ["grow"]}, seconds=5)[0]
     assert child.run("print(1)", 5) == ("1\n", "")
     child.close()

@@ -132,7 +132,7 @@ def edited(student: Callable, seed: int = 0) -> None:
 
 def _tensor(student: Callable, seed: int) -> None:
     block, x = torch.nn.Identity(), drawn(seed + 2, 1, 4, 3)
-    value = call(student, block, lambda hidden: hidden, lambda: block(x))
+    value = call(student, block, lambda hidden: hidden, partial(block, x))
     if isinstance(value, tuple) and len(value) == 1:
         raise Mistake("The block gives a tensor, and after the edit a tuple came. Look: `isinstance(output, tuple)`.")
 
