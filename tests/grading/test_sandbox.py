@@ -125,17 +125,11 @@ except OSError as error: print(type(error).__name__)
 
 def test_memory_of_all_processes_together_is_watched(box):
     child = box.open()
-    source = """
-import os, time
-for _ in range(4):
-    if not os.fork():
-        hog = bytearray(b'x' * 300_000_000)
-        time.sleep(20)
-        os._exit(0)
-time.sleep(20)
-"""
-    with pytest.raises(sandbox.Died):
-        child.run(source, 20)
+    grow = "hogs = []\n    while True: hogs.append(bytearray(b'x') * 2_000_000)"
+    with pytest.raises(Died):
+        child.run(
+            f"import os\nfor _ in range(12):\n    if os.fork(): continue\n    {grow}\nimport time; time.sleep(20)", 20
+        )
     child.close()
     assert "700 MB of memory" in box.close_child()
 

@@ -103,7 +103,8 @@ def test_the_report_on_a_model_that_knows_nothing(words):
 
 
 def test_saving_writes_a_model_that_loads_with_its_report(tmp_path, words, monkeypatch):
-    found = {"figures": dict.fromkeys(report.REQUIRED, 0.5), "families": {"facts": 0.5}, "heads": {"a head": [0, 1]}}
+    found = {"figures": dict.fromkeys(report.REQUIRED, 0.5), "heads": {"a head": [0, 1]}}
+    found |= {"families": {"facts": 0.5}, "evidence alone": {"facts": 0.25}}
     monkeypatch.setattr(report, "measure", lambda model, words: found)
     model = training.new_model(len(words)).eval()
     training.save(model, words, tmp_path / "weights")

@@ -15,6 +15,7 @@ import pytest
 from tests.grading.hostile import in_file, in_process, in_system, in_values  # noqa: F401 - they fill the list
 from tests.grading.hostile.case import CASES, FULL, POINTS, RIGHT, Case
 
+from classroom import anywhere
 from classroom.grade import class_run, pool
 from classroom.grade.result import Result
 from classroom.grade.sandbox import Limits
@@ -48,7 +49,8 @@ def course(root: Path) -> None:
     kept = {*POINTS, *(f"check-{name}" for name in POINTS)}
     for folder in ("solutions", "chapters"):
         notebook = nbformat.read(COURSE / folder / CHAPTER / f"{CHAPTER}.ipynb", as_version=4)
-        setup = next(cell for cell in notebook.cells if cell.cell_type == "code")
+        installs = anywhere.place(CHAPTER)
+        setup = next(cell for cell in notebook.cells if cell.cell_type == "code" and cell.id != installs)
         notebook.cells = [setup, *(cell for cell in notebook.cells if cell.id in kept)]
         path = root / folder / CHAPTER / f"{CHAPTER}.ipynb"
         path.parent.mkdir(parents=True)
