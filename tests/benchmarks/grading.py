@@ -3,9 +3,9 @@
     python -m tests.benchmarks.grading [--students 20] [--jobs 2]
 
 Two classes of a short chapter: a light one, in which the students' cells take next to nothing, and a heavy one, in
-which each works for three seconds. A light class five times as large shows what a further submission takes, without the start.
-Prints a table; nothing is asserted. It wants the machine for itself. nbgrader runs
-one process after the other, as its command does.
+which each works for three seconds. A light class five times as large shows what a further submission takes, without
+the start. Prints a table; nothing is asserted. It wants the machine for itself. nbgrader runs one process after the
+other, as its command does.
 """
 
 import os
