@@ -61,8 +61,8 @@ def place(chapter: str) -> str:
 
 
 def cell(chapter: str) -> NotebookNode:
-    """The cell for a chapter: no marks, and JupyterLab lets nobody edit or delete it."""
-    metadata = {"deletable": False, "editable": False}
+    """The cell for a chapter: no marks, folded up, and JupyterLab lets nobody edit or delete it."""
+    metadata = {"deletable": False, "editable": False, "jupyter": {"source_hidden": True}, "cellView": "form"}
     source = SOURCE.format(address=repository()).rstrip("\n")
     return nbformat.v4.new_code_cell(source, id=place(chapter), metadata=metadata)
 

@@ -60,7 +60,10 @@ def test_it_stands_before_the_first_code_in_both_notebooks_and_not_in_the_book(t
     for notebook in (student(toy), instructor(toy, executed(toy))):
         first, *others = [cell for cell in notebook.cells if cell.cell_type == "code"]
         assert first.id == "01-averages-anywhere" and first.outputs == []
-        assert first.metadata == {"editable": False, "deletable": False}, "no marks, and no student edits it"
+        assert first.metadata.pop("jupyter") == {"source_hidden": True}, "a student meets the chapter first"
+        assert first.metadata == {"editable": False, "deletable": False, "cellView": "form"}, (
+            "no marks, not to be edited"
+        )
         assert "anywhere" not in "".join(cell.id for cell in others)
     shown = page(toy, student(toy), executed(toy), show_solutions=True)
     assert not any("find_spec" in cell.source or "anywhere" in cell.id for cell in shown.cells)
