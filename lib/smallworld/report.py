@@ -102,16 +102,16 @@ def counterfactuals_followed(model, tokenizer, total: int = 500) -> float:
     return sum(hits) / len(hits)
 
 
-def by_the_evidence_alone(model, tokenizer) -> dict[str, float]:
+def by_the_evidence_alone(model, tokenizer, held_out: dict[str, list[Sentence]]) -> dict[str, float]:
     """Of families whose counterfactuals exchange more than evidence: how often the evidence alone changes the answer.
 
     Where two words always vary together, a model can go by either, and no text of its world tells which. So it is here
     that the evidence is what decides by the grammar, and not for certain what the model goes by.
     """
     found = {}
-    for name in FAMILIES:
+    for name, sentences in held_out.items():
         prompts, accepted, more = [], [], False
-        for sentence in sample(name, SENTENCES, SEED):
+        for sentence in sentences:
             for counterfactual in sentence.counterfactuals:
                 kept = tuple(
                     ((start, end), new)
@@ -164,7 +164,7 @@ def measure(model, tokenizer) -> dict:
     return {
         "figures": figures,
         "families": families,
-        "evidence alone": by_the_evidence_alone(model, tokenizer),
+        "evidence alone": by_the_evidence_alone(model, tokenizer, held_out),
         "heads": {name: place[1:] for name, place in found.items()},
     }
 

@@ -13,7 +13,7 @@ import nbformat
 import pytest
 import torch
 from nbconvert import HTMLExporter
-from tests.book.test_browser import WIDTHS, Tab, contrast
+from tests.book.test_browser import AXE, WIDTHS, Tab, contrast
 from tests.glassbox.architectures import build
 from tests.glassbox.hostile import HOSTILE, KINDS, every_view
 
@@ -21,7 +21,6 @@ import glassbox as gb
 from glassbox.views import writing
 from glassbox.views.view import label
 
-AXE = Path(__file__).parents[1] / "vendor" / "axe-core" / "axe.min.js"
 FORMS = list(product(["notebook", "book"], ["light", "dark"], WIDTHS))
 PROMPT = "The Eiffel Tower is located in the city of"
 
