@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from operator import is_
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
@@ -33,22 +34,28 @@ def undisturbed(model: PreTrainedModel) -> Iterator[None]:
     """
     with _one_at_a_time:
         attributes = [vars(thing) for thing in _modules_and_configurations(model)]
-        # Hooks, parameters and submodules are dictionaries among a module's attributes.
+        # Hooks, parameters and submodules are dictionaries among a module's attributes, most of them empty.
         inner = [value for held in attributes for value in held.values() if isinstance(value, dict)]
-        states = [(held, dict(held)) for held in attributes + inner]
+        states = [(held, dict(held)) for held in attributes + inner if held]
+        empty = [held for held in inner if not held]
         parameters = [(each, each.requires_grad, each.grad) for each in model.parameters()]
         try:
             model.eval()
-            for parameter, _, _ in parameters:
-                parameter.grad = None  # laid aside: what came to be added to it could not be taken out again
+            for parameter, _, gradient in parameters:
+                if gradient is not None:
+                    parameter.grad = None  # laid aside: what came to be added to it could not be taken out again
             yield
         finally:
+            for held in empty:
+                if held:
+                    held.clear()
             for held, before in states:
                 _put_back(held, before)
             for parameter, required, gradient in parameters:
                 if parameter.requires_grad != required:
                     parameter.requires_grad_(required)
-                parameter.grad = gradient
+                if parameter.grad is not gradient:
+                    parameter.grad = gradient
 
 
 def _modules_and_configurations(model: PreTrainedModel) -> list[Any]:
@@ -61,6 +68,8 @@ def _modules_and_configurations(model: PreTrainedModel) -> list[Any]:
 
 
 def _put_back(held: dict, before: dict) -> None:
+    if len(held) == len(before) and all(map(is_, held, before)) and all(map(is_, held.values(), before.values())):
+        return
     for name in held.keys() - before.keys():  # rather than to empty it, while another thread may run the model
         del held[name]
     if list(held) != list(before):  # hooks run in the order in which they stand
