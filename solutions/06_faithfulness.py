@@ -7,16 +7,16 @@
 #   minutes: 120
 #   points: 100
 #   teaches:
-#     - glassbox.faithfulness
-#     - glassbox.deletion
-#     - glassbox.plausibility
-#     - glassbox.sparsity
-#     - glassbox.consistency
-#     - glassbox.rank_agreement
-#     - glassbox.statistics
-#     - glassbox.sanity
-#     - glassbox.comparison
-#     - glassbox.benchmark
+#     - glassbox.judging.faithfulness
+#     - glassbox.judging.deletion
+#     - glassbox.judging.plausibility
+#     - glassbox.judging.sparsity
+#     - glassbox.judging.consistency
+#     - glassbox.judging.rank_agreement
+#     - glassbox.judging.statistics
+#     - glassbox.judging.sanity
+#     - glassbox.judging.comparison
+#     - glassbox.judging.benchmark
 #   objectives:
 #     - {text: "measure whether the model needs the words of an explanation, and whether they are enough", tested_by: [check-faithful, check-aopc, check-answer-negative, check-answer-compare]}
 #     - {text: "hold an explanation against words that are known to decide the answer", tested_by: [check-auroc]}

@@ -7,10 +7,10 @@
 #   minutes: 120
 #   points: 100
 #   teaches:
-#     - glassbox.lens
-#     - glassbox.tuned_lens
-#     - glassbox.logit_attribution
-#     - glassbox.patchscope
+#     - glassbox.reading.lens
+#     - glassbox.reading.tuned_lens
+#     - glassbox.reading.logit_attribution
+#     - glassbox.reading.patchscope
 #   objectives:
 #     - {text: "read a hidden state through the model's last two steps, with and without the norm", tested_by: [check-lens, check-readings]}
 #     - {text: "follow a word's rank through the layers, and measure how far each layer is from the end", tested_by: [check-ranks, check-settled, check-divergence, check-answer-low-rank]}

@@ -8,7 +8,7 @@
 #   points: 100
 #   teaches:
 #     - glassbox.counterfactual
-#     - glassbox.wording
+#     - glassbox.telling.wording
 #   objectives:
 #     - {text: "put several methods side by side on one decision, and say what their agreement is worth", tested_by: [check-front-words, check-votes, check-answer-agree]}
 #     - {text: "test on the model whether the words of an explanation are enough, and whether they are needed", tested_by: [check-enough-and-needed]}

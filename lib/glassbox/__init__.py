@@ -7,42 +7,37 @@
 
 from glassbox import (
     attention,
-    consistency,
     errors,
     flow,
     grad_attention,
     gradients,
-    infidelity,
     integrated,
-    narration,
     norm_based,
     paths,
     perturbation,
-    plausibility,
     random_scores,
-    rank_agreement,
     relevance,
     relevance_rules,
-    sparsity,
-    statistics,
     surrogates,
-    tuned_lens,
-    wording,
 )
 from glassbox.attribution import Attribution
-from glassbox.benchmark import benchmark
-from glassbox.comparison import compare
+from glassbox.bar import progress
 from glassbox.counterfactual import counterfactual
-from glassbox.deletion import removal_curves
-from glassbox.faithfulness import faithfulness
-from glassbox.lens import logit_lens
-from glassbox.logit_attribution import logit_attribution
+from glassbox.judging import consistency, infidelity, plausibility, rank_agreement, sparsity, statistics
+from glassbox.judging.benchmark import benchmark
+from glassbox.judging.comparison import compare
+from glassbox.judging.deletion import removal_curves
+from glassbox.judging.faithfulness import faithfulness
+from glassbox.judging.sanity import sanity_check
 from glassbox.methods import METHODS, explain
 from glassbox.models import anatomy, load
-from glassbox.patchscope import patchscope
-from glassbox.report import Picture, model_card, report
-from glassbox.sanity import sanity_check
+from glassbox.reading import tuned_lens
+from glassbox.reading.lens import logit_lens
+from glassbox.reading.logit_attribution import logit_attribution
+from glassbox.reading.patchscope import patchscope
 from glassbox.steering import ablate, project, steer, steering_vector
+from glassbox.telling import narration, wording
+from glassbox.telling.report import Picture, model_card, report
 
 __all__ = [
     "METHODS",
@@ -73,6 +68,7 @@ __all__ = [
     "paths",
     "perturbation",
     "plausibility",
+    "progress",
     "project",
     "random_scores",
     "rank_agreement",

@@ -136,7 +136,8 @@ def _exchanges(question: Question, output, choices: int | Mapping[int, Sequence]
                 "probable in a place; pass `choices` as tokens by place"
             )
         words = removable(question).tolist()
-        probable = output.logits[0].topk(choices + 1).indices.tolist()  # (seq, choices + 1)
+        everywhere = question.run(positions=range(len(ids))).logits[0]  # (seq, vocabulary)
+        probable = everywhere.topk(choices + 1).indices.tolist()  # (seq, choices + 1)
         found = {
             place: [token for token in probable[place - 1] if token != ids[place]][:choices]
             for place in range(1, question.position + 1)

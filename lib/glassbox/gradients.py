@@ -18,7 +18,6 @@ embeddings' zero happens to be.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
@@ -139,11 +138,7 @@ def _single_or_double(embeddings: torch.Tensor) -> torch.Tensor:
 
 def value_of(question: Question) -> Scalar:
     """f as a function of the embeddings (batch, seq, width) of texts as long as this one; the question is settled."""
-    if callable(question.target) or "logits_to_keep" not in inspect.signature(question.model.forward).parameters:
-        return lambda x: question.values(question.run(inputs_embeds=x))
-    # The other positions' logits would be the largest tensor of all, and nobody reads them.
-    read = torch.tensor([question.position], device=question.ids.device)
-    return lambda x: question.values(question.run(inputs_embeds=x, logits_to_keep=read), position=0)
+    return lambda x: question.values(question.run(inputs_embeds=x))
 
 
 def slope(values: torch.Tensor, x: torch.Tensor) -> torch.Tensor:

@@ -6,7 +6,8 @@ classification head: of one class), the difference of two logits, or whatever a 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from operator import index
 from typing import TYPE_CHECKING, Any
@@ -55,20 +56,33 @@ class Question:
             raise InputError("a foil needs a token or a class as target; a function must subtract its foil itself")
         return cls(model, tokenizer, ids, target, foil, checked_index("position", position, ids.shape[1]), of)
 
-    def run(self, *, inputs_embeds: torch.Tensor | None = None, **inputs: Any) -> ModelOutput:
+    def run(
+        self, *, inputs_embeds: torch.Tensor | None = None, positions: Sequence[int] | None = None, **inputs: Any
+    ) -> ModelOutput:
         """The model's output for this text, or for texts of its length with these embeddings (batch, seq, width).
 
         The embeddings stand in for what the model's own layer makes of the ids, in any precision. The model still reads
         the ids, for some take their positions (RoBERTa) or their last token (GPT-2's classifier) from them.
+
+        positions:  whose logits the output holds, in this order; unless told, those of the question's position alone.
+                    The logits of all positions would be the largest tensor by far. A function as target sees all.
         """
         if inputs_embeds is None:
             ids, edits = self.ids, []
         else:
             ids = self.ids.expand(len(inputs_embeds), -1)  # (batch, seq)
             edits = [(self.model.get_input_embeddings(), lambda *called: inputs_embeds.to(called[-1].dtype))]
+        kept = torch.tensor([self.position] if positions is None else list(positions), device=ids.device)
+        can_keep = "logits_to_keep" in inspect.signature(self.model.forward).parameters
+        if can_keep and not callable(self.target):
+            inputs["logits_to_keep"] = kept
         with edited(edits):
             # Without a mask, transformers warns wherever the start token doubles as padding.
-            return self.model(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False, **inputs)
+            output = self.model(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False, **inputs)
+        logits = getattr(output, "logits", None)
+        if logits is not None and logits.ndim == 3 and not (can_keep or callable(self.target)):
+            output.logits = logits[:, kept]  # (batch, position, vocabulary)
+        return output
 
     def settled(self, output: ModelOutput) -> Question:
         """The same question with target and foil as numbers: what the model itself predicted, where none was given."""
@@ -84,20 +98,20 @@ class Question:
             raise InputError(f"target and foil are the same ({self.namer(output)(target)!r}); choose another foil")
         return replace(self, target=target, foil=foil)
 
-    def values(self, output: ModelOutput, position: int | None = None) -> torch.Tensor:
-        """The explained scalar f of each text in a batch, (batch,), differentiable; the question must be settled.
-
-        position: where each text's prediction is read, if not at the question's own position.
-        """
+    def values(self, output: ModelOutput, row: int = 0) -> torch.Tensor:
+        """The explained scalar f of each text in a batch, (batch,), differentiable; the question must be settled."""
         if callable(self.target):
             return torch.stack([_scalar(self.target, one) for one in _texts(output)])
-        logits = self.logits(output, position)  # (batch, choices)
+        logits = self.logits(output, row)  # (batch, choices)
         if self.foil is not None:
             return logits[:, self.target] - logits[:, self.foil]
         return READINGS[self.of](logits)[:, self.target]
 
-    def logits(self, output: ModelOutput, position: int | None = None) -> torch.Tensor:
-        """The scores that the prediction was made from: of tokens at `position`, or of classes. (batch, choices)."""
+    def logits(self, output: ModelOutput, row: int = 0) -> torch.Tensor:
+        """The scores that the prediction was made from: of tokens, or of classes. (batch, choices).
+
+        row: which of the positions that the output has logits of; `run` gives those of the question's own alone.
+        """
         logits = getattr(output, "logits", None)
         if logits is None:
             raise ModelError(
@@ -105,13 +119,13 @@ class Question:
                 "pass a target that makes one scalar of its output, or load the model with a head"
             )
         if not self.about_classes(output):
-            logits = logits[:, self.position if position is None else position]
+            logits = logits[:, row]
         if not logits.isfinite().all():
             raise ModelError("the model's logits are not finite (nan or infinite): look at its weights")
         return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
 
     def about_classes(self, output: ModelOutput) -> bool:
-        """Whether the model classifies the whole text: logits (1, classes) instead of (1, seq, vocabulary)."""
+        """Whether the model classifies the whole text: logits (batch, classes), not (batch, position, vocabulary)."""
         logits = getattr(output, "logits", None)
         return logits is not None and logits.ndim == 2
 

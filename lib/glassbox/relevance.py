@@ -23,9 +23,7 @@ shares depend on how the model's function is written down: (a b) c and a (b c) g
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -71,7 +69,6 @@ def explain_by_lrp(question: Question, *, rule: str = "attnlrp", epsilon: float 
     Raises InputError for other options, ModelError for a model with an operation that has no rule.
     """
     lrp, model = RelevancePass(rule, epsilon), question.model
-    asked, only = _read_alone(question)
     embedded: list[tuple[str, torch.Tensor]] = []  # what is embedded, and its vectors (1, seq, width)
 
     def begin_here(kind: str, _table: nn.Embedding, _ids: Any, vectors: torch.Tensor) -> torch.Tensor:
@@ -87,8 +84,8 @@ def explain_by_lrp(question: Question, *, rule: str = "attnlrp", epsilon: float 
             elif isinstance(part, _WRITTEN_OUT):
                 part.forward = _in_one(part.forward)
         with lrp:
-            output = asked.run(**only)
-        outputs, start, beyond = _start(asked.settled(output), output)
+            output = question.run()
+        outputs, start, beyond = _start(question.settled(output), output)
         relevance = lrp.relevance(outputs, [vectors for _, vectors in embedded], start)
 
     accounting = {"tokens": 0.0, "positions": 0.0, "token types": 0.0} | lrp.absorbed | {"target": beyond}
@@ -98,17 +95,7 @@ def explain_by_lrp(question: Question, *, rule: str = "attnlrp", epsilon: float 
         accounting[kind] += float(of_places.sum())
         if kind == "tokens":
             scores += of_places
-    return replace(asked.answer("lrp", scores, output, accounting=accounting), position=question.position)
-
-
-def _read_alone(question: Question) -> tuple[Question, dict[str, torch.Tensor]]:
-    """The question to a model that gives the logits of its position alone, if it can, and how it is asked to.
-
-    All logits together would be the largest tensor by far, to be gone through in each direction and read at one place.
-    """
-    if callable(question.target) or "logits_to_keep" not in inspect.signature(question.model.forward).parameters:
-        return question, {}
-    return replace(question, position=0), {"logits_to_keep": torch.tensor([question.position]).to(question.ids.device)}
+    return question.answer("lrp", scores, output, accounting=accounting)
 
 
 def _start(question: Question, output: ModelOutput) -> tuple[list[torch.Tensor], list[torch.Tensor], float]:

@@ -5,6 +5,7 @@ import torch
 
 import glassbox as gb
 from glassbox.errors import InputError, ModelError
+from glassbox.question import Question
 
 TEXT = "The Eiffel Tower is in"
 METHODS = list(gb.METHODS)
@@ -98,6 +99,18 @@ def test_ids_without_a_tokenizer(ask, model, tokenizer):
         assert a.target_token == str(a.target) and a.target == with_words.target
     assert torch.equal(ask(ids).scores, with_words.scores)
     assert ask(ids.tolist()).tokens == with_words.tokens
+
+
+@pytest.mark.parametrize("name", ["gpt2", "llama", "bert"])  # BERT's head can't be asked for some positions alone
+def test_a_run_holds_the_logits_of_the_positions_asked_for(build, name):
+    model, ids = build(name), torch.tensor([[3, 9, 4, 1, 5]])
+    with torch.no_grad():
+        everywhere = model(input_ids=ids).logits  # (1, seq, vocabulary)
+        question = Question.ask(model, None, ids, None, None, 3, "logit")
+        torch.testing.assert_close(question.run().logits, everywhere[:, [3]])
+        torch.testing.assert_close(question.run(positions=[4, 0, 2]).logits, everywhere[:, [4, 0, 2]])
+        of_a_function = Question.ask(model, None, ids, lambda output: output.logits.sum(), None, 3, "logit")
+        assert torch.equal(of_a_function.run().logits, everywhere)
 
 
 def test_the_whole_text_is_read_also_where_it_holds_the_padding_token(build):

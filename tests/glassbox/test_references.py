@@ -20,8 +20,8 @@ from tests.references import (
 )
 
 import glassbox as gb
+from glassbox.reading.tuned_lens import TunedLens, fingerprint
 from glassbox.surrogates import similarity, weighted_ridge
-from glassbox.tuned_lens import TunedLens, fingerprint
 
 ANSWERS = {name: record.recorded(name) for name in record.names()}
 ASKED = [name for name in ANSWERS if name != "lxt_speed"]  # which is for the benchmarks, and explains nothing

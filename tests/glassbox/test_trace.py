@@ -16,9 +16,12 @@ from tests.glassbox.architectures import build
 from transformers import AttentionInterface, AttentionMaskInterface
 
 import glassbox as gb
-from glassbox import attention_function, infidelity, narration, sanity, text, trace, tuned_lens
-from glassbox.benchmark import measure
-from glassbox.faithfulness import question_of
+from glassbox import attention_function, text, trace
+from glassbox.judging import infidelity, sanity
+from glassbox.judging.benchmark import measure
+from glassbox.judging.faithfulness import question_of
+from glassbox.reading import tuned_lens
+from glassbox.telling import narration
 from glassbox.views import heads, parts, sweep, writing
 
 IDS = torch.tensor([[5, 9, 120, 7, 33, 41]])

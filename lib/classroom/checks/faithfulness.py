@@ -11,8 +11,8 @@ import torch
 
 from classroom.checks import Mistake, call, choice, expect_tensor, judge, judge_all, passed, quiet
 from classroom.checks.perturbation import table_game
-from glassbox import plausibility, rank_agreement, sparsity
-from glassbox.faithfulness import SHARES, tokens_of_share
+from glassbox.judging import plausibility, rank_agreement, sparsity
+from glassbox.judging.faithfulness import SHARES, tokens_of_share
 
 Game = Callable[[torch.Tensor], float]
 

@@ -87,6 +87,6 @@ def _taught(name: str, forbidden: tuple[str, ...]) -> str | None:
     for taught in forbidden:
         same_package = name.split(".")[0] == taught.split(".")[0]
         function = taught.rpartition(".")[2]
-        if same_package and (name.startswith(f"{taught}.") or name.endswith((f".{function}", ".*"))):
+        if same_package and (function in name.split(".")[1:] or name.endswith(".*")):
             return taught
     return None

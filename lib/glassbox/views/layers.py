@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from glassbox.errors import checked_index
-from glassbox.lens import LensReading
+from glassbox.reading.lens import LensReading
 from glassbox.text import single_token, spell
 from glassbox.views.view import Table, View, label, name, rounded
 

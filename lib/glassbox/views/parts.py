@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from glassbox.models import ROWS, anatomy
-from glassbox.question import Question
+from glassbox.text import encode
 from glassbox.trace import undisturbed
 from glassbox.views.view import Table, View
 
@@ -122,7 +122,7 @@ def _watched(model: PreTrainedModel) -> dict[nn.Module, tuple[str, str]]:
     """Each module that ran, in the order in which they began to, with the shapes of its input and output in words."""
     longest = getattr(model.config, "max_position_embeddings", None) or TRY
     length = min(TRY, longest)
-    question = Question.ask(model, None, torch.zeros(1, length, dtype=torch.int64), None, None, -1, "logit")
+    ids = encode(model, None, torch.zeros(1, length, dtype=torch.int64))
     seen: dict[nn.Module, tuple[str, str]] = {}
 
     def words(*several: Any) -> str:
@@ -146,7 +146,7 @@ def _watched(model: PreTrainedModel) -> dict[nn.Module, tuple[str, str]]:
         for module in model.modules():
             module.register_forward_pre_hook(begin, with_kwargs=True)
             module.register_forward_hook(end)
-        question.run()
+        model(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False)
     return seen
 
 

@@ -71,7 +71,9 @@ def sweep(
             writing = write(model, tokenizer, question.ids, new_tokens=new_tokens)
         ids = torch.cat([question.ids, question.ids.new_tensor([writing.chosen[:-1]])], dim=1)
         with undisturbed(model), torch.no_grad():
-            whole = Question.ask(model, tokenizer, ids, None, None, -1, "logit").run().logits[0, length - 1 :].float()
+            written = range(length - 1, ids.shape[1])  # where the added tokens were predicted
+            asked = Question.ask(model, tokenizer, ids, None, None, -1, "logit")
+            whole = asked.run(positions=written).logits[0].float()  # (token, vocabulary)
         surprise = torch.nn.functional.cross_entropy(whole.cpu(), torch.tensor(writing.chosen))  # nats
         chances = writing.logits[0].softmax(-1)[watched].tolist() if watched else []
         pushes.append(Push(float(strength), spell(tokenizer, writing.chosen), float(surprise.exp()), chances))

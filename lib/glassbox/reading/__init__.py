@@ -1,0 +1,1 @@
+"""What is in the hidden states? Lenses, patchscope, and which parts wrote a logit."""
