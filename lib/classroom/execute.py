@@ -31,6 +31,7 @@ ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
     "MPLBACKEND": "module://matplotlib_inline.backend_inline",
     "NO_COLOR": "1",
+    "TQDM_DISABLE": "1",  # a bar tells how fast this machine is
 }
 # No note on the terminal about the transport, and nothing in the history of whoever runs this.
 KERNEL_ARGUMENTS = ["--IPKernelApp.log_level=ERROR", "--HistoryManager.hist_file=:memory:"]
