@@ -154,11 +154,12 @@ class RelevancePass(TorchFunctionMode):
         def backward(gradient: torch.Tensor) -> torch.Tensor:
             # G - G · ε / (|z| + ε), which is G · z / stab(z), in few passes over memory: that is what takes the time.
             kept = wide(value).abs().add_(self.epsilon).reciprocal_().mul_(self.epsilon).mul_(gradient)
-            self.absorbed["epsilon"] += total(value, kept)
-            damped = kept.neg_().add_(gradient).to(gradient.dtype)
+            self.absorbed["epsilon"] += float(torch.dot(wide(value).reshape(-1), kept.reshape(-1)))
+            damped = kept.neg_().add_(gradient)
             if bias is not None:
-                self.absorbed["biases"] += total(bias, damped)
-            return damped
+                by_place = damped @ bias.to(damped) if bias.dim() == 1 else damped * bias  # (..., place)
+                self.absorbed["biases"] += float(by_place.sum(dtype=torch.float64))
+            return damped.to(gradient.dtype)
 
         z.register_hook(backward)
         return z
@@ -203,9 +204,7 @@ def as_activation(x: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
 
 def total(x: torch.Tensor, gradient: torch.Tensor) -> float:
     """Σ x ⊙ G: rows are summed as they are, which is fast, and the sums in float64, which is exact."""
-    gradient = wide(gradient)
-    x, gradient = torch.broadcast_tensors(x.to(gradient.dtype), gradient)
-    return float(torch.linalg.vecdot(x, gradient).sum(dtype=torch.float64))
+    return float((x * wide(gradient)).sum(dim=-1).sum(dtype=torch.float64))
 
 
 def _halved(z: torch.Tensor, a: Any, b: Any) -> torch.Tensor:
