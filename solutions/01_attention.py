@@ -558,7 +558,7 @@ def interval(values: list[float]) -> str:
 
 on_start = {"weight": [], "weighted norm": []}
 hits = {"weight": [], "weighted norm": [], "a word at random": []}
-for s in sentences:
+for s in gb.progress(sentences, unit="sentences"):
     evidence = torch.tensor(s.mask(tokenizer, s.evidence))[1:-1]
     for name, row in zip(("weight", "weighted norm"), last_rows(s.prompt)):
         on_start[name].append(float(row[0]))

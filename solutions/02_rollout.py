@@ -732,7 +732,7 @@ def candidates(text: str) -> dict[str, torch.Tensor]:
 
 hits = {name: [] for name in ("rollout", "rollout / baseline", "last layer", "a word at random")}
 first_word = []
-for s in sentences:
+for s in gb.progress(sentences, unit="sentences"):
     evidence = torch.tensor(s.mask(tokenizer, s.evidence))[1:-1]
     chosen = {name: int(scores.argmax()) for name, scores in candidates(s.prompt).items()}
     for name, place in chosen.items():

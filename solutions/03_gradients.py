@@ -614,7 +614,7 @@ def interval(values: list[float]) -> str:
 
 
 hits: dict[str, list[float]] = {}
-for s in sentences:
+for s in gb.progress(sentences, unit="sentences"):
     evidence = torch.tensor(s.mask(tokenizer, s.evidence))[1:-1]
     for name, scores in scores_of(s.prompt, s.answer).items():
         hits.setdefault(name, []).append(float(evidence[scores[1:-1].argmax()]))
@@ -654,7 +654,7 @@ figures.rates({way: by_family(way) for way in ways}, chance=chance, by="sentence
 # %% tags=["quoted"]
 givers = smallworld.sample("giver_receiver", 200, seed=8)
 seen = {"gradient x input": [], "signed mean": []}
-for s in givers:
+for s in gb.progress(givers, unit="sentences"):
     ids = tokenizer(s.prompt, return_tensors="pt")["input_ids"]
     target = tokenizer(s.answer, add_special_tokens=False)["input_ids"][0]
     giver = torch.tensor(s.mask(tokenizer, s.evidence)).nonzero()[-1]  # the last word of the evidence is the one who gives

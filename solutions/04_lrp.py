@@ -752,7 +752,7 @@ sentences = [s for family in families for s in smallworld.sample(family, 10, see
 hits = {way: [] for way in ("LRP, attnlrp", "LRP, cp", "gradient x input", "gradient, length", "a word at random")}
 holds = {rule: {part: [] for part in ("tokens", "position", "softmax", "biases")} for rule in ("attnlrp", "cp")}
 both = []  # the scores of the answer and of its rival, by attnlrp
-for s in sentences:
+for s in gb.progress(sentences, unit="sentences"):
     ids, answer = ids_of(s.prompt), number_of(s.answer)
     evidence = torch.tensor(s.mask(tokenizer, s.evidence))[1:-1]
     [by_cp] = relevance_of(model, ids, "cp", answer)

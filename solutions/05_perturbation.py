@@ -624,15 +624,16 @@ def answer_of(text: str):
     return lambda kept: int(last_logits(torch.cat([ids[:1], ids[1:][kept]])).argmax())
 
 
-left, evidence_kept = [], []  # the model is asked some thousand times: on a busy machine that takes minutes
-for s in sentences[::7]:
+left, evidence_kept, shown = [], [], []  # the model is asked some thousand times: on a busy machine that takes minutes
+for s in gb.progress(sentences[::7], unit="sentences"):
     f_s, players_s = game(s.prompt, s.answer)
     kept_s = reduce_text(answer_of(s.prompt), f_s, players_s)
     evidence = torch.tensor(s.mask(tokenizer, s.evidence))[1:]
     left.append(float(kept_s.float().mean()))
     evidence_kept.append(float(kept_s[evidence].float().mean()))
     if len(left) in (1, 6, 14, 22):
-        print(f"{s.prompt} ->{s.answer}\n    left: {' '.join(tokenizer.decode(number).strip() for number in ids_of(s.prompt)[1:][kept_s])}")
+        shown.append(f"{s.prompt} ->{s.answer}\n    left: {' '.join(tokenizer.decode(number).strip() for number in ids_of(s.prompt)[1:][kept_s])}")
+print("\n".join(shown))
 print(f"{len(left)} sentences: {sum(left) / len(left):.0%} of the words are left, and {sum(evidence_kept) / len(left):.0%} of the evidence")
 
 # %% [markdown] tags=["quotes"]
@@ -679,7 +680,7 @@ for name, found in (("as it was", before), ("word deleted", after), ("word repla
 # this asks the model once for each word of each sentence, and takes a while
 hits = {"leave one out": [], "a word at random": []}
 last_word = []
-for s in sentences:
+for s in gb.progress(sentences, unit="sentences"):
     f_s, players_s = game(s.prompt, s.answer)
     scores = leave_one_out(f_s, players_s)
     evidence = torch.tensor(s.mask(tokenizer, s.evidence))[1:]

@@ -341,12 +341,12 @@ def top_hit(scores: torch.Tensor, evidence: torch.Tensor) -> float:
 families = [family for family in smallworld.FAMILIES if family not in ("stories", "repeats")]  # the longest texts take longest
 sentences = [s for family in families for s in smallworld.sample(family, 11, seed=6)]
 evidence = [torch.tensor(s.mask(tokenizer, s.evidence))[1:] for s in sentences]
-explained = {name: [explain(s.prompt, s.answer, name) for s in sentences] for name in METHODS[:4]}
+explained = {name: [explain(s.prompt, s.answer, name) for s in gb.progress(sentences, unit="sentences")] for name in METHODS[:4]}
 
 # %%
-explained["lrp"] = [explain(s.prompt, s.answer, "lrp") for s in sentences]
+explained["lrp"] = [explain(s.prompt, s.answer, "lrp") for s in gb.progress(sentences, unit="sentences")]
 rivals = [next((change.answer for change in s.counterfactuals if change.answer not in s.accepted), None) for s in sentences]
-lost_words = [lost_without_each(s.prompt, [s.answer, rival or s.answer]) for s, rival in zip(sentences, rivals)]
+lost_words = [lost_without_each(s.prompt, [s.answer, rival or s.answer]) for s, rival in zip(gb.progress(sentences, unit="sentences"), rivals)]
 explained["leave_one_out"] = [lost_word[:, 0] for lost_word in lost_words]  # the other column is for section 6
 draw = torch.Generator().manual_seed(0)
 explained["random"] = [torch.rand(len(mask), generator=draw) for mask in evidence]
@@ -361,7 +361,7 @@ def note(kept: torch.Tensor) -> float:
 
 measured = {name: {"needed": [], "enough": [], "auroc": [], "hit": []} for name in explained}
 random_words = {"one": [], "half": []}  # what is lost without the top word of random scores, and without half of all
-for number, s in enumerate(sentences):
+for number, s in enumerate(gb.progress(sentences, unit="sentences")):
     game, asked = Game(s.prompt, s.answer), []
     for scores in explained.values():
         aopc(note, scores[number])
@@ -725,7 +725,7 @@ for family in ("landmark_city", "landmark_country", "country_capital", "city_cou
     several = [group[:2] for group in by_content.values() if len(group) > 1]
     pairs += [(one, other) for one, other in several if len(set(words_of(one.prompt)) & set(words_of(other.prompt))) > 3][:5]
 steady = {name: [] for name in METHODS}
-for one, other in pairs:
+for one, other in gb.progress(pairs, unit="pairs"):
     for name in METHODS:
         both = aligned(
             words_of(one.prompt), explain(one.prompt, one.answer, name), words_of(other.prompt), explain(other.prompt, other.answer, name)
@@ -788,7 +788,7 @@ learned = {name: tensor.clone() for name, tensor in model.state_dict().items()}
 destroyed = deepcopy(model)
 destroyed.load_state_dict(shuffled(learned, "transformer.h."))
 left = {name: [] for name in METHODS}
-for number, s in list(enumerate(sentences))[::7]:
+for number, s in gb.progress(list(enumerate(sentences))[::7], unit="sentences"):
     for name in METHODS:
         left[name].append(spearman(explained[name][number], explain(s.prompt, s.answer, name, destroyed)))
 

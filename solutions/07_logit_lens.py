@@ -763,7 +763,7 @@ def head_shares(vectors: dict[str, torch.Tensor], direction: torch.Tensor) -> di
 
 # %% tags=["quoted"]
 record, of_block_0 = [], []  # of three heads for each sentence: (head, share, lost, answer changed)
-for row, s in enumerate(sentences):
+for row, s in enumerate(gb.progress(sentences, unit="sentences")):
     word, vectors = int(answers[row]), written(ids_of(s.prompt))
     rival = int(final[row].index_fill(0, answers[row], -torch.inf).argmax())  # the most probable other word
     of_answer = head_shares(vectors, unembedding[word])

@@ -462,7 +462,7 @@ def turned(layer: int, pushed_by: torch.Tensor) -> torch.Tensor:
 
 LAYER = 3
 random = torch.randn(len(vectors[LAYER]), generator=torch.Generator().manual_seed(0))
-by_layer = {s: [turned(layer, in_spreads(up[layer], down[layer], vectors[layer], s)) for layer in range(6)] for s in (1, 2)}
+by_layer = {s: [turned(layer, in_spreads(up[layer], down[layer], vectors[layer], s)) for layer in gb.progress(range(6), unit="blocks")] for s in (1, 2)}
 print(f"verdicts turned, {len(reviews)} reviews of three kinds")
 print("           " + "".join(f"strength {s:<15}" for s in by_layer))
 for layer in range(6):

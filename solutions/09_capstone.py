@@ -161,7 +161,7 @@ def interval(values: list[float]) -> str:
 sentences = [s for family in smallworld.FAMILIES for s in smallworld.sample(family, 10, seed=9)]
 hits = {method: [] for method in METHODS}
 by_votes: dict[str, list[float]] = {"2 or fewer": [], "3": [], "4 or 5": []}
-for s in sentences:
+for s in gb.progress(sentences, unit="sentences"):
     evidence = torch.tensor(s.mask(tokenizer, s.evidence))[1:]
     scores = torch.stack([gb.explain(model, tokenizer, s.prompt, method=method).scores[1:] for method in METHODS])
     for method, row in zip(METHODS, scores):
@@ -370,7 +370,7 @@ def single_changes(text_ids: torch.Tensor, choices: int = 2):
 
 rivals = {family: sorted({s.answer for s in smallworld.sample(family, 60, seed=1)}) for family in smallworld.FAMILIES}
 in_evidence = {"any other answer counts": [], "only answers to the same question": []}
-for s in sentences:
+for s in gb.progress(sentences, unit="sentences"):
     text_ids = tokenizer(s.prompt, return_tensors="pt")["input_ids"][0]
     evidence = torch.tensor(s.mask(tokenizer, s.evidence))
     wanted = [tokenizer(rival, add_special_tokens=False)["input_ids"][0] for rival in rivals[s.family]]
@@ -715,7 +715,7 @@ print(f"{report.name}: {report.stat().st_size // 1024} kB")
 front_is_enough, front_is_needed, evidence_is_enough, evidence_is_needed = [], [], [], []
 last_in_front, evidence_in_front = [], []
 tests, shortened = [], {}  # which words of which review; every text that a test may ask about, and the model's answer
-for row, (s, s_ids) in enumerate(zip(reviews, review_ids)):
+for row, (s, s_ids) in enumerate(zip(gb.progress(reviews, unit="reviews"), review_ids)):
     if s.family == "review_contrasted":
         continue
     evidence = torch.tensor(s.mask(tokenizer, s.evidence))[1:]
