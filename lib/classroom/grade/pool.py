@@ -9,8 +9,9 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from multiprocessing import get_context
+from multiprocessing import get_all_start_methods, get_context
 from multiprocessing.connection import Connection, wait
+from multiprocessing.context import BaseContext
 from pathlib import Path
 
 from classroom.grade.job import Job, make, not_graded, paper
@@ -20,6 +21,9 @@ from classroom.grade.submission import Submission
 
 TRIES = 2
 SLACK_SECONDS = 2 * START_SECONDS + 60  # beyond what the submission itself may take
+# What judging needs takes seconds to import: it is done once, in a process from which the others are forked.
+IMPORTED_ONCE = ["transformers.models.gpt2.modeling_gpt2", "transformers.models.llama.modeling_llama"]
+IMPORTED_ONCE += ["glassbox", "classroom.grade.job", "classroom.grade.judge"]
 VARIABLES = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
 
 
@@ -47,12 +51,13 @@ class Station:
     """A process that does one job after the other."""
 
     def __init__(self) -> None:
-        ours, theirs = get_context("spawn").Pipe()
+        context = _context()
+        ours, theirs = context.Pipe()
         self.line: Connection = ours
         self.job: Job | None = None
         self.deadline = 0.0
         with _environment():
-            self.process = get_context("spawn").Process(target=_serve, args=(theirs,), daemon=True)
+            self.process = context.Process(target=_serve, args=(theirs, dict(os.environ)), daemon=True)
             self.process.start()
         theirs.close()
 
@@ -68,10 +73,14 @@ class Station:
         except (EOFError, OSError, ValueError):
             return None
 
-    def stop(self) -> None:
-        """End the process, at once if it does not do so by itself; its sandbox ends with it."""
+    def dismiss(self) -> None:
+        """Tell the process that there are no more jobs."""
         with contextlib.suppress(OSError):
             self.line.send_bytes(b"")
+
+    def stop(self) -> None:
+        """End the process, at once if it does not do so by itself; its sandbox ends with it."""
+        self.dismiss()
         self.process.join(0 if self.job else 10)
         if self.process.is_alive():
             self.process.kill()
@@ -107,6 +116,8 @@ def run_all(jobs: Iterable[Job], number: int = 0) -> Iterator[Result]:
                     yield not_graded(job.submission, "The process that judged it ended or did not come back, twice.")
     finally:
         for station in stations:
+            station.dismiss()
+        for station in stations:
             station.stop()
 
 
@@ -122,16 +133,28 @@ def _ready(stations: list[Station]) -> list[Station]:
     return [busy[line] for line in said]
 
 
-def _serve(line: Connection) -> None:
+def _serve(line: Connection, variables: dict[str, str]) -> None:
     """What a station's process does: jobs, until it is told to stop."""
+    os.environ.clear()
+    os.environ.update(variables)  # it was forked from a process that may have been started under others
     import torch
-    from transformers import GPT2LMHeadModel, LlamaForCausalLM  # noqa: F401 - so that no submission waits for them
 
-    from classroom.grade.job import run
+    from classroom.grade.job import close, run
 
     torch.set_num_threads(1)
-    while order := line.recv_bytes():
-        line.send_bytes(run(Job.from_json(order.decode("ascii"))).to_json().encode("ascii"))
+    with contextlib.suppress(EOFError):
+        while order := line.recv_bytes():
+            line.send_bytes(run(Job.from_json(order.decode("ascii"))).to_json().encode("ascii"))
+    close()
+    os._exit(0)  # to take down what was imported, piece by piece, takes a second
+
+
+def _context() -> BaseContext:
+    if "forkserver" not in get_all_start_methods():
+        return get_context("spawn")
+    context = get_context("forkserver")
+    context.set_forkserver_preload(IMPORTED_ONCE)
+    return context
 
 
 @contextlib.contextmanager

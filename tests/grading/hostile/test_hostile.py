@@ -90,12 +90,17 @@ def files(root: Path) -> dict[str, str]:
 
 
 def processes(mark: str) -> list[str]:
-    """The processes whose environment has `mark` in it, or whose command line has: all of a sandbox end with those."""
-    found = []
+    """The processes whose environment has `mark` in it, or whose command line has: all of a sandbox end with those.
+
+    Not those in which multiprocessing keeps what this process may need again.
+    """
+    of_multiprocessing, found = (b"resource_tracker", b"multiprocessing.forkserver"), []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             command = (folder / "cmdline").read_bytes()
-            if mark.encode() in command + (folder / "environ").read_bytes() and b"resource_tracker" not in command:
+            if any(name in command for name in of_multiprocessing):
+                continue
+            if mark.encode() in command + (folder / "environ").read_bytes():
                 found.append(command.replace(b"\0", b" ").decode("utf-8", "replace")[:200])
         except OSError:
             continue
