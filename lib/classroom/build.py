@@ -28,18 +28,20 @@ from classroom.execute import execute_all, write
 from classroom.execute import executed as run_once
 from classroom.gates.outputs import COLOUR
 from classroom.source import Chapter, Problem, Refused, chapters, has_tag, load
+from classroom.study import checked
 
 
 def build_all(root: Path, names: tuple[str, ...] = ()) -> None:
     """Build the named chapters, or all, and print what changed. A chapter that any gate refuses is left as it was."""
     paths = {path.stem: path for path in chapters(root)}
-    unknown = [name for name in names if name not in paths]
-    if unknown or not paths:
-        raise click.ClickException(
-            f"no source for {', '.join(unknown) or 'any chapter'} in solutions/; there is {', '.join(paths) or 'none'}."
-        )
+    if not paths:
+        raise click.ClickException("solutions/ holds no chapter's source.")
+    try:
+        names = checked(names, paths)
+    except ValueError as mistake:
+        raise click.ClickException(str(mistake)) from mistake
     found, problems = [], []
-    for name in names or paths:
+    for name in names:
         with _noted(name, problems):
             chapter = load(paths[name])
             _for_student(chapter)  # what can be said without running it is said first

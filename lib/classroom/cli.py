@@ -5,6 +5,8 @@ Each subcommand loads its module when it runs, so that `classroom doctor` still 
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -16,6 +18,15 @@ def repository(start: Path) -> Path:
         if (folder / "lib" / "classroom" / "cli.py").is_file():
             return folder
     raise click.ClickException(f"{start} is not inside a checkout of the course; go to its folder and try again.")
+
+
+@contextmanager
+def _said_plainly() -> Iterator[None]:
+    """What was asked for and can't be done is said in a line, without a traceback."""
+    try:
+        yield
+    except ValueError as mistake:
+        raise click.ClickException(str(mistake)) from mistake
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -50,10 +61,8 @@ def update(root: Path, chapters: tuple[str, ...]) -> None:
     """
     from classroom.update import update
 
-    try:
+    with _said_plainly():
         found = update(root, chapters)
-    except ValueError as mistake:
-        raise click.ClickException(str(mistake)) from mistake
     for one in found:
         kept = f"; before: {one.kept.name}" if one.kept else ""
         click.echo(f"{one.path.relative_to(root)}  {one.status}{kept}")
@@ -80,10 +89,8 @@ def study(root: Path) -> None:
 def _start(root: Path, names: tuple[str, ...]) -> list[Path]:
     from classroom.study import start
 
-    try:
+    with _said_plainly():
         copies = start(root, names)
-    except ValueError as mistake:
-        raise click.ClickException(str(mistake)) from mistake
     for copy, is_new in copies.items():
         click.echo(f"{copy.relative_to(root)}  {'new copy' if is_new else 'yours, left as it is'}")
     return list(copies)
@@ -142,7 +149,10 @@ def grade(
     Students' code runs in sandboxes. What was marked stays marked if this is stopped, and starting again goes on.
     """
     from classroom.grade.class_run import grade
+    from classroom.study import chapters, checked
 
+    with _said_plainly():
+        [chapter] = checked([chapter], chapters(root))
     options = {"students": students, "again": again, "jobs": jobs or 0, "dry_run": dry_run, "unsafe": unsafe}
     grade(root, chapter, submissions, cluster=cluster, **options)
 
@@ -156,10 +166,8 @@ def publish(root: Path, solutions: str, out: Path | None, pdf: bool) -> None:
     """Build the book as a site that reads offline, with the solutions in closed boxes or without them."""
     from classroom.publish import publish
 
-    try:
+    with _said_plainly():
         publish(root, solutions, out, pdf)
-    except ValueError as mistake:
-        raise click.ClickException(str(mistake)) from mistake
 
 
 @main.command()

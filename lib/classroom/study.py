@@ -34,11 +34,15 @@ def start(root: Path, names: Iterable[str] = ()) -> dict[Path, bool]:
 
 
 def checked(names: Iterable[str], available: Mapping[str, Path]) -> list[str]:
-    """The names, or all that are available when there are none. Raises ValueError for a name that is no chapter."""
+    """The names in full (08 for 08_steering), or all that are available when there are none.
+
+    Raises ValueError for a name that is no chapter.
+    """
     names = list(names) or list(available)
-    if unknown := [name for name in names if name not in available]:
+    in_full = {name.partition("_")[0]: name for name in available} | {name: name for name in available}
+    if unknown := [name for name in names if name not in in_full]:
         raise ValueError(f"no chapter is named {', '.join(unknown)}; there are: {', '.join(available) or 'none yet'}")
-    return names
+    return [in_full[name] for name in names]
 
 
 def _copy_once(source: Path, target: Path) -> bool:

@@ -117,7 +117,7 @@ def test_a_cell_that_fails_is_named_with_its_line(toy_text, tmp_path):
 def test_an_unknown_chapter_is_named(root):
     with pytest.raises(ClickException) as caught:
         build_all(root, ("07_none",))
-    assert caught.value.message == "no source for 07_none in solutions/; there is 01_averages."
+    assert caught.value.message == "no chapter is named 07_none; there are: 01_averages"
 
 
 def test_a_file_that_could_not_be_written_leaves_nothing(tmp_path):

@@ -62,6 +62,7 @@ def test_every_chapter_is_copied_and_a_students_work_is_never_touched(course):
 
 
 def test_one_chapter_by_name(course):
+    assert list(study.start(course, ["02"])) == [course / "work" / "02_second" / "02_second.ipynb"]
     assert list(study.start(course, ["02_second"])) == [course / "work" / "02_second" / "02_second.ipynb"]
     assert not (course / "work" / "01_first").exists()
 
