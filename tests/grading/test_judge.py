@@ -9,7 +9,7 @@ from tests.chapters import COURSE
 from tests.chapters.test_answers import ANSWERS, answers_to
 
 from classroom.checks import Mistake
-from classroom.grade import job
+from classroom.grade import job, station
 from classroom.grade.job import Cell, Job, Paper
 from classroom.grade.submission import Submission
 
@@ -65,7 +65,7 @@ def beside(exercise, answer) -> str:
 def test_each_answer_gets_outside_what_it_gets_beside_the_check(chapter):
     right = wrong = 0
     for work, part in jobs(chapter):
-        result = job.run(work)
+        result = station.run(work)
         assert result.status == "graded", result.notes
         for key, (exercise, _, answer, words) in part.items():
             score = result.scores[key]

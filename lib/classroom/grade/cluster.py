@@ -12,8 +12,9 @@ from pathlib import Path
 
 import click
 
-from classroom.grade.job import Job, make, not_graded, paper, run
+from classroom.grade.job import Job, make, not_graded, paper
 from classroom.grade.result import Result
+from classroom.grade.station import run
 from classroom.grade.submission import Submission
 
 SECONDS_TO_CONNECT = 30

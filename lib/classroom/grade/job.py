@@ -1,11 +1,9 @@
 """One submission to be judged, with all that it takes, as plain data: whoever has the course installed can do it.
 
-A job knows the seeds of this student's inputs, and not the secret that they come from. `run` does it in a sandbox of
-this process, which stays warm for the next job.
+A job knows the seeds of this student's inputs, and not the secret that they come from.
 """
 
 import ast
-import atexit
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -15,7 +13,7 @@ import nbformat
 
 from classroom.grade import secret
 from classroom.grade.result import Result
-from classroom.grade.sandbox import Limits, Sandbox, SandboxFailed
+from classroom.grade.sandbox import Limits
 from classroom.grade.submission import Submission
 from classroom.source import is_graded, is_solution, load, marks
 
@@ -99,44 +97,9 @@ def make(root: Path, submission: Submission, on: Paper, limits: Limits | None = 
     return Job(on, submission, seeds, limits or Limits(), unsafe)
 
 
-def run(job: Job) -> Result:
-    """Do a job in this process's sandbox. A sandbox that fails is tried once more; then there is no mark, and no 0."""
-    from classroom.grade.judge import judge
-
-    failed = None
-    for _ in range(2):
-        try:
-            return judge(job, _sandbox(job))
-        except SandboxFailed as error:
-            failed = error
-            close()
-    return not_graded(job.submission, f"The sandbox failed: {failed}")
-
-
 def not_graded(submission: Submission, why: str) -> Result:
     """The result of a submission that our side could not judge."""
     return Result(submission.student, submission.chapter, submission.digest, "not_graded", notes=(why,))
-
-
-_open: dict[Any, Sandbox] = {}
-
-
-def _sandbox(job: Job) -> Sandbox:
-    """The sandbox of this process for such jobs; one for other jobs is closed."""
-    wanted = (job.paper.teaches, job.limits, job.unsafe)
-    if wanted not in _open:
-        close()
-        sandbox = Sandbox(list(job.paper.teaches), job.limits, job.unsafe)
-        sandbox.start()
-        _open[wanted] = sandbox
-    return _open[wanted]
-
-
-@atexit.register
-def close() -> None:
-    """End this process's sandbox."""
-    while _open:
-        _open.popitem()[1].stop()
 
 
 def _name(cell: Any) -> str:

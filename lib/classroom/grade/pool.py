@@ -23,7 +23,7 @@ TRIES = 2
 SLACK_SECONDS = 2 * START_SECONDS + 60  # beyond what the submission itself may take
 # What judging needs takes seconds to import: it is done once, in a process from which the others are forked.
 IMPORTED_ONCE = ["transformers.models.gpt2.modeling_gpt2", "transformers.models.llama.modeling_llama"]
-IMPORTED_ONCE += ["glassbox", "classroom.grade.job", "classroom.grade.judge"]
+IMPORTED_ONCE += ["glassbox", "classroom.grade.station"]
 VARIABLES = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
 
 
@@ -139,7 +139,7 @@ def _serve(line: Connection, variables: dict[str, str]) -> None:
     os.environ.update(variables)  # it was forked from a process that may have been started under others
     import torch
 
-    from classroom.grade.job import close, run
+    from classroom.grade.station import close, run
 
     torch.set_num_threads(1)
     with contextlib.suppress(EOFError):
