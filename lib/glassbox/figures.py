@@ -6,9 +6,12 @@ is everything else; the shades differ in lightness too, so they hold in grey pri
 the figure, which a notebook shows when it is a cell's last line.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from itertools import pairwise
 from math import ceil
+from typing import TYPE_CHECKING
 
 import torch
 from matplotlib.axes import Axes
@@ -17,7 +20,6 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 
-from glassbox.attribution import Attribution
 from glassbox.errors import InputError
 from glassbox.style import (
     BLUE,
@@ -37,6 +39,9 @@ from glassbox.style import (
     token_ticks,
 )
 from glassbox.weights import is_causal
+
+if TYPE_CHECKING:
+    from glassbox.attribution import Attribution
 
 
 def token_bars(attribution: Attribution, *, title: str | None = None, evidence: Sequence[bool] | None = None) -> Figure:
