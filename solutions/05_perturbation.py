@@ -129,7 +129,8 @@ check.variant(variant, seed=4711)
 # Only deleting makes the text shorter. Only hiding changes the mask. If two of the three come out alike, something was mixed up.
 #
 # </details>
-#
+
+# %% [markdown]
 # Which substitute says little? Many models have a token for padding or for an unknown word. GPT-2 has neither. Here is code that does not care, as it goes around:
 #
 # ```python
@@ -256,7 +257,8 @@ check.leave_one_out(leave_one_out, seed=4711)
 # A positive score means that the word spoke for the answer. Some published code subtracts the other way round, and some takes absolute values; then "for" and "against" are lost or swapped.
 #
 # </details>
-#
+
+# %% [markdown]
 # A phrase may matter as a whole. A **window** of neighbours is taken away at once, and slides over the text. A word's score is the mean over the windows that cover it.
 #
 # **By hand.** Four players, windows of two: $\{0, 1\}, \{1, 2\}, \{2, 3\}$, and they lose $2, 6, 0$. Player 0 is covered by the first only: $2$. Player 1 by two windows: $(2 + 6) / 2 = 4$. Player 2: $(6 + 0) / 2 = 3$. Player 3: $0$.
@@ -300,7 +302,8 @@ check.occlusion(occlusion, seed=4711)
 # With windows of one player this is leave-one-out. Players at the edges are covered less often than those in the middle: a sum instead of a mean would make them look less important for no reason but their place.
 #
 # </details>
-#
+
+# %% [markdown]
 # Now the model as a game. The start token is no word of the text; it is always kept.
 
 # %% tags=["quoted"]
@@ -485,7 +488,8 @@ check.similarity(similarity, seed=4711)
 # The whole text weighs 1, and the weight falls as words go. At $\sigma = 0.25$ it falls fast: half of the words weigh about a quarter.
 #
 # </details>
-#
+
+# %% [markdown]
 # The fit is **weighted least squares**: find scores $s$ and a constant $c$ that make $\sum_z \pi_z \big( f(z) - c - \sum_i s_i z_i \big)^2$ as small as possible, where $z_i$ is 1 for a kept word and 0 otherwise.
 #
 # **By hand.** One word. Kept, $f = 5$ with weight 1; taken away, $f = 2$ with weight 0.1. Two numbers, two unknowns: $c = 2$, $s = 3$, whatever the weights. Weights matter once there are more texts than unknowns.

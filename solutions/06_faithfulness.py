@@ -149,7 +149,8 @@ check.faithful(faithful, seed=4711)
 # If `k` is the number of words, nothing is left without them and everything is left with them: sufficiency is 0, and comprehensiveness is all that the text brought. If all scores change sign, other words are chosen; a function that takes sizes alone would not notice.
 #
 # </details>
-#
+
+# %% [markdown]
 # Some code divides both by $p(x)$, to make texts comparable. Think of a text where the model gives the answer $0.000001$, and $0.0001$ without the top word. The difference is $-0.0001$: nothing to speak of. The ratio is $(0.000001 - 0.0001) / 0.000001 = -99$. A mean over 200 sentences with one such number in it is a number about that one sentence. We stay with differences.
 
 # %% [markdown]
@@ -217,7 +218,8 @@ check.aopc(aopc, seed=4711)
 # Each share counts once, also where several come to the same number of words. Texts of 5, 8 and 25 words tell apart the ways of rounding.
 #
 # </details>
-#
+
+# %% [markdown]
 # Now the model. The text is a game, as in chapter 05: words are deleted, the start token stays. Many variants go through the model in one batch, and what was asked once is remembered. You need not read the cell: it does what `f` did in chapter 05, faster.
 
 # %%
@@ -327,7 +329,8 @@ check.auroc(auroc, seed=4711)
 # Scores that are all alike get exactly one half, and so they should: they say nothing. With the signs turned, AUROC becomes one minus itself. Only the order counts, so doubling all scores changes nothing.
 #
 # </details>
-#
+
+# %% [markdown]
 # Three relatives are in use. The **top-1 hit** asks only whether the largest score is at a word of the evidence. **Average precision** goes down the list and averages how pure its top is. **Token F1** takes as many top words as the evidence has and counts how many are right. They need a chance level beside them, and it differs
 # from text to text: with two of ten words as evidence, a random word hits in one of five.
 #
@@ -454,7 +457,8 @@ check.scaled(scaled, seed=4711)
 # Multiply all scores by a positive number, and the result is the same. Turn all signs, and the result's signs turn too. Shifting the scores by a constant **does** change the result: zero means something in an attribution.
 #
 # </details>
-#
+
+# %% [markdown]
 # Even so, a gradient's 1 is not an attention's 1. What can be compared without a common unit is the **order**. Replace each score by its rank, and take the correlation of the ranks. That is **Spearman's** $\rho$: 1 for the same order, $-1$ for the opposite one.
 #
 # Equal scores share the **mean of their ranks**. Otherwise the sorting routine would invent an order for them, mostly that of the text, and two methods with many zeros would agree for no other reason.
@@ -591,7 +595,8 @@ check.p_value(p_value, seed=4711)
 # Write every word of each sentence down ten times, and you have learned nothing new: the p-value must not change. The check does that. It also goes through **all** signs of nine sentences, which gives the exact value; your draws come close to it.
 #
 # </details>
-#
+
+# %% [markdown]
 # Now two "methods" that differ by nothing but luck, again and again. Each sentence shares a draw of luck among its words. How often does a test cry "different"? At a level of 0.05 it should do so in one of twenty.
 
 # %% tags=["quoted"]
@@ -673,7 +678,8 @@ check.effective_number(effective_number, seed=4711)
 # One word that holds everything gives 1, and $n$ words that share alike give $n$. Signs and units play no part.
 #
 # </details>
-#
+
+# %% [markdown]
 # **Steady.** Say the same thing in other words, and the reasons should be the same. Texts of different length can't be compared place by place: words have to be **aligned**. The first *the* of one text belongs to the first *the* of the other, the second to the second. Words that only one text has are left out.
 #
 # **By hand.** *the city of the tower* with $1, 2, 3, 4, 5$, and *near the tower the city* with $6, 7, 8, 9, 10$. The pairs, in the order of the first text: *the* $(1, 7)$, *city* $(2, 10)$, *the* again $(4, 9)$, *tower* $(5, 8)$. *of* and *near* have no partner.
@@ -778,7 +784,8 @@ check.shuffled(shuffled, seed=4711)
 # Sorted, a shuffled tensor is the same as before; unsorted it is not. If only its rows had changed places, each row would still be whole, and a row of an embedding is a word.
 #
 # </details>
-#
+
+# %% [markdown]
 # We shuffle all layers; the embeddings stay. **Guess:** which of the six methods will hardly notice?
 
 # %%

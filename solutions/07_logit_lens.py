@@ -159,7 +159,8 @@ check.lens(lens, seed=4711)
 # Add the same number to all entries of $h$, or multiply $h$ by two: with the norm, the logits do not change (but for the tiny $10^{-5}$). Without it they do. The check tries both, and compares with PyTorch's own LayerNorm.
 #
 # </details>
-#
+
+# %% [markdown]
 # There is a lazier way to get at the hidden states: transformers returns them when asked. This code is all over the web. Run it, and look at the last row, which should be what the model itself says.
 
 # %% tags=["quoted"]
@@ -223,7 +224,8 @@ check.readings(readings, seed=4711)
 # The last layer's reading has to be the model's own logits, exactly. No other layer has a truth to hold it against, which is why this one is worth so much. The check asks a GPT-2 and a Llama, whose norms differ.
 #
 # </details>
-#
+
+# %% [markdown]
 # Now the norm. What does the lens show if it is left out? Compare the words, and how sure the two readings are.
 
 # %% tags=["quoted"]
@@ -314,7 +316,8 @@ check.settled(settled, seed=4711)
 # "First on top" and "on top for good" differ whenever a word is lost again. In the by-hand example they are 1 and 3.
 #
 # </details>
-#
+
+# %% [markdown]
 # The rank looks at one word only. How far is a layer from the end with *all* words? The **Kullback-Leibler divergence** says it, in nats: how much worse the layer's distribution $q$ predicts than the model's own $p$.
 #
 # $$\text{KL}(p \,\|\, q) = \sum_w p_w \, (\log p_w - \log q_w)$$
@@ -362,7 +365,8 @@ check.divergence(divergence, seed=4711)
 # It is zero for the distribution itself, never negative, and stays the same if a number is added to all logits. It is not the same both ways.
 #
 # </details>
-#
+
+# %% [markdown]
 # Now all kinds of questions that the small world can ask. One is left out: in `The war that began in 1804 went on until 18`, any later year is right, so there is no answer to be known. For each sentence we keep the hidden states at the last word, and for later also those of a **counterfactual**: the same
 # sentence with the evidence changed, and with it the answer.
 
@@ -480,7 +484,8 @@ check.fit(fit, seed=4711)
 # Gradient descent from zeros has one result, whoever writes it. With no steps it gives zeros, and with a small rate every step brings the KL down. The check compares with gradients that it worked out by hand.
 #
 # </details>
-#
+
+# %% [markdown]
 # Train one for layer 1, on some 300 other sentences of the same kinds. Guess: will it do as well on ours?
 
 # %% tags=["quoted"]
@@ -603,7 +608,8 @@ check.shares(shares, seed=4711)
 # The shares and $\text{bias} \cdot u$ sum to the logit. Split a part in two, and its share is split too: that holds only if the scale does not depend on how the sum was cut up.
 #
 # </details>
-#
+
+# %% [markdown]
 # Attention writes one vector, but it comes from eight heads. Each head gives its mix of values, and the mixes stand side by side, head by head, before a matrix $W_O$ maps them to the width of the stream. Since $W_O$ is linear, each head's own columns go through its own rows of $W_O$.
 #
 # **By hand.** Two heads of one entry each: the mixes are $(2, 3)$. $W_O$ has the rows $(1, 0)$ and $(1, 1)$. Head 0 writes $2 \cdot (1, 0) = (2, 0)$, head 1 writes $3 \cdot (1, 1) = (3, 3)$. Together $(5, 3)$, the product of $(2, 3)$ with the whole matrix.
@@ -648,7 +654,8 @@ check.by_head(by_head, seed=4711)
 # The rows sum to `mixed @ weight`. If one head's mix is zero, it writes nothing, and no other head notices. Heads that were cut at the wrong places fail the second, though they pass the first.
 #
 # </details>
-#
+
+# %% [markdown]
 # Now on the model. `written` collects all parts at the last word; you have written the rest.
 
 # %% tags=["quoted"]
@@ -877,7 +884,8 @@ check.patched(patched, seed=4711)
 # The state takes the place of what *enters* the block; what enters block 1 is what leaves block 0, and being one layer off is the usual mistake. Positions in front of it notice nothing, since no word looks ahead. And after the call the model gives what it gave before.
 #
 # </details>
-#
+
+# %% [markdown]
 # Which prompt? One that makes the model ready to name something. We take *The people who live near the Colosseum speak*, and overwrite what the model has at its last word. Does it say *cold* when it gets the state from *the opposite of hot*?
 
 # %% tags=["quoted"]

@@ -126,7 +126,8 @@ check.push(push, seed=4711)
 # Pushing by $v$ and then by $-v$ gives back what there was, and nothing but the given places may differ. The check also looks whether the tensor that you got is still as it was: a hook that changes it in place changes it for everybody who holds it.
 #
 # </details>
-#
+
+# %% [markdown]
 # Now the hook. Here is code as it goes around:
 #
 # ```python
@@ -190,7 +191,8 @@ check.edited(edited, seed=4711)
 # The check runs a block that gives a tensor, one that gives a tuple, and one run that stops half way, and counts the hooks before and after. A hook that stays is the nastiest of the three: all that you measure later is measured on another model.
 #
 # </details>
-#
+
+# %% [markdown]
 # An edit that changes nothing can take notes. So `edited` also **reads** the stream. It reads what the block really gave. The usual way, `output_hidden_states=True`, gives that too, but for the last block: that one has passed the final norm already (chapter 07).
 
 # %%
@@ -280,7 +282,8 @@ check.mean_difference(mean_difference, seed=4711)
 # Exchange the stacks and the sign turns. Add the same vector to every text of both and nothing changes.
 #
 # </details>
-#
+
+# %% [markdown]
 # A direction can also be **read**: how far along it does a text lie? That is the projection $h \cdot \hat v$ with $\hat v = v / \lVert v \rVert$.
 #
 # **By hand.** $v = (2, 0)$, so $\hat v = (1, 0)$. The text $(3, 2)$ lies at 3, the text $(1, 2)$ at 1. Twice the vector would give the same, since only its direction counts.
@@ -311,7 +314,8 @@ check.along(along, seed=4711)
 # A longer vector in the same direction reads the same, the opposite one reads the negative. A state that is longer lies farther out, so this is no cosine.
 #
 # </details>
-#
+
+# %% [markdown]
 # To read a **verdict** you have to draw a line: on this side positive, on that side negative. The natural place is halfway between the two stacks that the vector was made from: at the middle of their mean positions.
 #
 # **By hand.** The positive texts lie at 4 and 2, mean 3; the negative ones at 0, 2 and 1, mean 1. The line is at 2. New texts at $2.5, 1, 5$ are read as positive, negative, positive.
@@ -343,7 +347,8 @@ check.beyond_line(beyond_line, seed=4711)
 # The line must not depend on the new texts: one that lies there alone has a verdict too. Nor on how many texts either stack had, so it is the middle of two means and not the mean of all.
 #
 # </details>
-#
+
+# %% [markdown]
 # A line can be in the wrong place while the order is right. So look at both: the share of verdicts that the line gets right, and the **AUROC** (chapter 06), the share of all pairs of a positive and a negative text in which the positive one lies farther along. One half is a coin; zero is a perfect order with the wrong sign.
 #
 # The texts: forty plain reviews, each beside the same review with the opposite words (its counterfactual), so that as little else as possible differs. The vector is then tried on other reviews, of three kinds. *Plain*: the adjective decides. *Contrasted*: a word of the other kind stands beside it ("moving despite a messy plot"). *Negated*:
@@ -445,7 +450,8 @@ check.in_spreads(in_spreads, seed=4711)
 # The length of the vector plays no part any more, only its direction. If all activations were ten times as large, the push would be too.
 #
 # </details>
-#
+
+# %% [markdown]
 # Now push each held-out review **against** its verdict: the good ones with a negative strength, the bad ones with a positive one. How many change sides? Beside it stands a random direction of the same length, once. (This cell and the long ones below may take half a minute each.)
 
 # %% tags=["quoted"]
@@ -764,7 +770,8 @@ check.without(without, seed=4711)
 # What is left is at right angles to the direction, taking it out twice is taking it out once, and the length of the direction plays no part. The forgotten $\lVert v \rVert$ is the usual mistake here, and it does not crash: it overshoots.
 #
 # </details>
-#
+
+# %% [markdown]
 # The plain reviews' direction is taken out at block 3, at every token, and the verdicts are asked for. Half of the reviews are good, so a model that always says the same is right in one half. Guess before you run: plain, contrasted, negated. Which survive?
 
 # %% tags=["quoted"]

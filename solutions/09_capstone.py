@@ -108,7 +108,8 @@ check.front_words(front_words, seed=4711)
 # Without any one of the words the share would not be reached, and all that are left out have smaller scores. Multiplying all scores by 7 or by $-1$ changes nothing: the answer is about shares.
 #
 # </details>
-#
+
+# %% [markdown]
 # Several methods, several fronts. Count **votes**: how many methods have a word among their $k$ largest?
 #
 # **By hand.** Two methods, three words, $k = 1$: scores $(2, -3, 1)$ and $(4, 0, 1)$. The first votes for the second word, the other for the first word: votes $1, 1, 0$.
@@ -146,7 +147,8 @@ check.votes(votes, seed=4711)
 # Each method has $k$ votes, so all votes sum to $k$ times the number of methods, and no word gets more votes than there are methods. Scores of different methods are never added: they have different units.
 #
 # </details>
-#
+
+# %% [markdown]
 # Now ask whether a vote is worth more than a voice. On 210 held-out sentences the grammar knows which words decide the answer. (It is the grammar that knows. The model answers nearly all such sentences rightly, so for now we take these words for the truth about the model, too. Section 3 puts that to the test.) **Guess first:** when four or five of the five methods agree on the top word, how often is it right? And when only two agree? The cell takes up to a minute.
 
 # %% tags=["quoted"]
@@ -307,7 +309,8 @@ check.exchanges(exchanges, seed=4711)
 # With $n$ places and $k$ words for each there are $\binom{n}{m} k^m$ changes of size $m$: of three places with two words each, 6 of size one, 12 of size two, 8 of size three. The number grows fast, which is why one looks for small changes first.
 #
 # </details>
-#
+
+# %% [markdown]
 # When has a change turned the answer? Here is code that people hand in:
 #
 # ```python
@@ -352,7 +355,8 @@ check.turned(turned, seed=4711)
 # The check has texts where the old answer leads with less than half, texts where it falls below half a rival that is not wanted, and texts where it falls and still leads. Only what the model says settles all of them.
 #
 # </details>
-#
+
+# %% [markdown]
 # Does `wanted` matter? In each of the 210 sentences, exchange one word for one of the two that the model itself finds most probable in that place, and take the change after which the old answer is furthest behind. Once any other answer counts, once only answers that the same question could have. **Guess:** how often is the exchanged word one that decides?
 
 # %% tags=["quoted"]
@@ -564,7 +568,8 @@ check.held_against(held_against, seed=4711)
 # An explanation that quotes exactly the important words gives two empty lists. Take a word out of it and the first list grows; quote one more and the second does.
 #
 # </details>
-#
+
+# %% [markdown]
 # Now let it be written. `gb.narration.template` is a form: always there, always the same. If a language model runs on your machine or elsewhere, name it in the cell. It is asked to use the facts only and to quote what it names. Whether it did is for your function to find out.
 
 # %% tags=["quoted"]
@@ -655,7 +660,8 @@ check.table_row(table_row, seed=4711)
 # A browser that reads the row back gives the same word and no new elements. Escaping twice would show `&amp;lt;` to the reader, and taking characters out would show another word than the one that was scored.
 #
 # </details>
-#
+
+# %% [markdown]
 # `gb.report` escapes all that it is given. The next cell puts everything together: the decision, the methods and how far they agree, the test on the model, the counterfactual, the explanation with the result of its check, and a **model card** that says what the model is and what it is not (Mitchell and others, 2019). It writes `report.html`
 # beside this notebook. Open it.
 
