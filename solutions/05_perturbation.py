@@ -53,10 +53,18 @@ def ids_of(text: str) -> torch.Tensor:
 
 # %% alt="Bars: the probability of Paris after the whole prompt and after prompts that lack one word, for each word but the first. Without Eiffel, city or of it falls to nothing; without the others it stays near one."
 # each word but the first is taken away once
-shorter = {"(nothing)": PROMPT} | {word: PROMPT.replace(f" {word}", "", 1) for word in PROMPT.split()[1:]}
+shorter = {"(nothing)": PROMPT} | {
+    word: PROMPT.replace(f" {word}", "", 1) for word in PROMPT.split()[1:]
+}
 paris = tokenizer(" Paris", add_special_tokens=False)["input_ids"][0]
 chances = torch.stack([last_logits(ids_of(text)).softmax(-1)[paris] for text in shorter.values()])
-charts.bars(list(shorter), chances, label="probability of Paris", names_are="word taken away", title='Without "Eiffel", "city" or "of" the answer is no longer Paris')
+charts.bars(
+    list(shorter),
+    chances,
+    label="probability of Paris",
+    names_are="word taken away",
+    title='Without "Eiffel", "city" or "of" the answer is no longer Paris',
+)
 
 # %% tags=["quoted"]
 for word in ("(nothing)", "Eiffel", "Tower", "city", "of"):
@@ -105,8 +113,11 @@ for word in ("(nothing)", "Eiffel", "Tower", "city", "of"):
 #
 # </details>
 
+
 # %% nbgrader={"grade_id": "variant", "solution": true}
-def variant(ids: torch.Tensor, place: int, how: str, substitute: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+def variant(
+    ids: torch.Tensor, place: int, how: str, substitute: int = 0
+) -> tuple[torch.Tensor, torch.Tensor]:
     """The text without the token at `place`: its ids, and which of them may be looked at."""
     ### BEGIN SOLUTION
     others = torch.arange(len(ids)) != place
@@ -116,6 +127,7 @@ def variant(ids: torch.Tensor, place: int, how: str, substitute: int = 0) -> tup
         return ids.where(others, torch.tensor(substitute)), torch.ones_like(ids)
     return ids, others.long()
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-variant", "grade": true, "points": 10}
 check.variant(variant)
@@ -155,6 +167,7 @@ check.variant(variant, seed=4711)
 #
 # </details>
 
+
 # %% nbgrader={"grade_id": "hide", "solution": true}
 def hide(model, ids: torch.Tensor, place: int) -> torch.Tensor:
     """The logits after the last token when no token may look at `place`: (vocabulary,)."""
@@ -163,6 +176,7 @@ def hide(model, ids: torch.Tensor, place: int) -> torch.Tensor:
     with torch.no_grad():
         return model(unseen[None], attention_mask=mask[None]).logits[0, -1]
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-hide", "grade": true, "points": 10}
 check.hide(hide)
@@ -207,7 +221,9 @@ print("what the logit of Paris loses      delete  replace by token 0    hide")
 for place in range(1, len(ids)):
     ways = [variant(ids, place, how) for how in ("delete", "replace", "hide")]
     loss = [float(last_logits(ids)[paris] - last_logits(*way)[paris]) for way in ways]
-    print(f"{tokenizer.decode(ids[place]):>25} {loss[0]:>z15.1f} {loss[1]:>z19.1f} {loss[2]:>z7.1f}")
+    print(
+        f"{tokenizer.decode(ids[place]):>25} {loss[0]:>z15.1f} {loss[1]:>z19.1f} {loss[2]:>z7.1f}"
+    )
 
 # %% [markdown] tags=["quotes"]
 # *Eiffel* counts whichever way it goes: 17.3, 15.6 and 16.1. *of* costs 25.9 if it is deleted and 28.7 if it is replaced, but 0.7 if it is hidden. No other word needs to read it; something has to stand in its place that says "now a city". (The last token itself still speaks: its vector is in the stream, only attention can't read it.) So the
@@ -236,14 +252,18 @@ for place in range(1, len(ids)):
 #
 # </details>
 
+
 # %% nbgrader={"grade_id": "leave-one-out", "solution": true}
 def leave_one_out(f, players: int) -> torch.Tensor:
     """What f loses without each player: (players,)."""
     ### BEGIN SOLUTION
     everybody = torch.ones(players, dtype=torch.bool)
-    alone_missing = [everybody.index_fill(0, torch.tensor(player), False) for player in range(players)]
+    alone_missing = [
+        everybody.index_fill(0, torch.tensor(player), False) for player in range(players)
+    ]
     return torch.tensor([f(everybody) - f(kept) for kept in alone_missing])
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-leave-one-out", "grade": true, "points": 5}
 check.leave_one_out(leave_one_out)
@@ -276,6 +296,7 @@ check.leave_one_out(leave_one_out, seed=4711)
 #
 # </details>
 
+
 # %% nbgrader={"grade_id": "occlusion", "solution": true}
 def occlusion(f, players: int, width: int) -> torch.Tensor:
     """The mean loss over the windows that cover each player: (players,)."""
@@ -289,6 +310,7 @@ def occlusion(f, players: int, width: int) -> torch.Tensor:
         covered += ~kept
     return lost / covered
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-occlusion", "grade": true, "points": 10}
 check.occlusion(occlusion)
@@ -305,6 +327,7 @@ check.occlusion(occlusion, seed=4711)
 
 # %% [markdown]
 # Now the model as a game. The start token is no word of the text; it is always kept.
+
 
 # %% tags=["quoted"]
 def game(text: str, answer: str):
@@ -359,7 +382,9 @@ for word, score in zip(names, leave_one_out(f_twice, players_twice)):
     if word in ("Eiffel", "Paris"):
         print(f"without {word:<6} {score:>5.1f}")
 neither = torch.tensor([word not in ("Eiffel", "Paris") for word in names])
-print(f"without both   {f_twice(torch.ones(players_twice, dtype=torch.bool)) - f_twice(neither):.1f}")
+print(
+    f"without both   {f_twice(torch.ones(players_twice, dtype=torch.bool)) - f_twice(neither):.1f}"
+)
 
 # %% [markdown] tags=["quotes"]
 # Alone they lose 3.8 and 2.1, together 18.6. The two losses do not even add up to a third of that.
@@ -397,9 +422,11 @@ print(f"without both   {f_twice(torch.ones(players_twice, dtype=torch.bool)) - f
 #
 # </details>
 
+
 # %% nbgrader={"grade_id": "shapley", "solution": true}
 def shapley(f, players: int) -> torch.Tensor:
     """What each player adds to f, on average over all orders in which they could come: (players,)."""
+
     ### BEGIN SOLUTION
     def worth(members) -> float:
         kept = torch.zeros(players, dtype=torch.bool)
@@ -410,11 +437,14 @@ def shapley(f, players: int) -> torch.Tensor:
     for player in range(players):
         others = [other for other in range(players) if other != player]
         for size in range(players):
-            weight = math.factorial(size) * math.factorial(players - size - 1) / math.factorial(players)
+            weight = (
+                math.factorial(size) * math.factorial(players - size - 1) / math.factorial(players)
+            )
             for members in combinations(others, size):
                 values[player] += weight * (worth((*members, player)) - worth(members))
     return values
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-shapley", "grade": true, "points": 15}
 check.shapley(shapley)
@@ -468,6 +498,7 @@ check.shares(answer_shapley)
 #
 # `kept` is `(texts, words)`, truth values. Return the weights, `(texts,)`.
 
+
 # %% nbgrader={"grade_id": "similarity", "solution": true}
 def similarity(kept: torch.Tensor, sigma: float = 0.25) -> torch.Tensor:
     """How much each perturbed text counts: (texts,)."""
@@ -475,6 +506,7 @@ def similarity(kept: torch.Tensor, sigma: float = 0.25) -> torch.Tensor:
     distance = 1 - kept.double().mean(dim=1).sqrt()
     return torch.exp(-(distance**2) / sigma**2)
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-similarity", "grade": true, "points": 5}
 check.similarity(similarity)
@@ -511,15 +543,19 @@ check.similarity(similarity, seed=4711)
 #
 # </details>
 
+
 # %% nbgrader={"grade_id": "weighted-fit", "solution": true}
 def weighted_fit(kept: torch.Tensor, values: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
     """The scores of the sum that comes closest to the values: (words,)."""
     ### BEGIN SOLUTION
-    columns = torch.cat([kept.double(), torch.ones(len(kept), 1, dtype=torch.float64)], dim=1)  # (texts, words + 1)
+    columns = torch.cat(
+        [kept.double(), torch.ones(len(kept), 1, dtype=torch.float64)], dim=1
+    )  # (texts, words + 1)
     root = weights.double().sqrt()[:, None]  # (texts, 1)
     solved = torch.linalg.lstsq(columns * root, values.double()[:, None] * root).solution
     return solved[:-1, 0]
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-weighted-fit", "grade": true, "points": 10}
 check.weighted_fit(weighted_fit)
@@ -536,7 +572,9 @@ check.weighted_fit(weighted_fit, seed=4711)
 
 # %% tags=["quoted"]
 generator = torch.Generator().manual_seed(0)
-count = torch.randint(0, players + 1, (400, 1), generator=generator)  # how many words go, each number as likely
+count = torch.randint(
+    0, players + 1, (400, 1), generator=generator
+)  # how many words go, each number as likely
 # each row is a random order of the words; those with a place below `count` go
 kept = torch.rand(400, players, generator=generator).argsort(1).argsort(1) >= count
 kept[0] = True
@@ -547,17 +585,28 @@ print(f"{'word':>8}  leave one out  Shapley   LIME")
 for word, one, shap, lime in zip(words, by_one, by_shapley, by_lime):
     print(f"{word:>8}  {one:>13.1f}  {shap:>7.1f}  {lime:>5.1f}")
 nobody = torch.zeros(players, dtype=torch.bool)
-print(f"f(all) - f(none) = {f(~nobody) - f(nobody):.1f}, sum of the Shapley values {by_shapley.sum():.1f}, of leave-one-out {by_one.sum():.1f}")
+print(
+    f"f(all) - f(none) = {f(~nobody) - f(nobody):.1f}, sum of the Shapley values {by_shapley.sum():.1f}, of leave-one-out {by_one.sum():.1f}"
+)
+
 
 # %% alt="Three rows of coloured tokens on the prompt about the Eiffel Tower: leave-one-out, Shapley values and LIME, all with of in front, then Eiffel and city."
 def shown(text: str, scores: torch.Tensor, method: str) -> gb.Attribution:
     """Scores of your own, one for each word of the text, as glassbox shows them; the start token gets zero."""
     whole = torch.cat([torch.zeros(1), scores.float()])
-    return replace(gb.explain(model, tokenizer, text, method="attention"), method=method, scores=whole, details={})
+    return replace(
+        gb.explain(model, tokenizer, text, method="attention"),
+        method=method,
+        scores=whole,
+        details={},
+    )
 
 
 figures.token_strip(
-    [shown(PROMPT, scores, name) for name, scores in (("leave one out", by_one), ("Shapley", by_shapley), ("LIME", by_lime))],
+    [
+        shown(PROMPT, scores, name)
+        for name, scores in (("leave one out", by_one), ("Shapley", by_shapley), ("LIME", by_lime))
+    ],
     title='All three put "of" before the landmark',
 )
 
@@ -589,6 +638,7 @@ figures.token_strip(
 #
 # </details>
 
+
 # %% nbgrader={"grade_id": "reduce-text", "solution": true}
 def reduce_text(says, f, players: int) -> torch.Tensor:
     """The players that are left when no more can go without changing the answer: truth values, (players,)."""
@@ -603,6 +653,7 @@ def reduce_text(says, f, players: int) -> torch.Tensor:
         kept = best
     return kept
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-reduce-text", "grade": true, "points": 10}
 check.reduce_text(reduce_text)
@@ -628,7 +679,11 @@ def answer_of(text: str):
     return lambda kept: int(last_logits(torch.cat([ids[:1], ids[1:][kept]])).argmax())
 
 
-left, evidence_kept, shown = [], [], []  # the model is asked some thousand times: on a busy machine that takes minutes
+left, evidence_kept, shown = (
+    [],
+    [],
+    [],
+)  # the model is asked some thousand times: on a busy machine that takes minutes
 for s in gb.progress(sentences[::7], unit="sentences"):
     f_s, players_s = game(s.prompt, s.answer)
     kept_s = reduce_text(answer_of(s.prompt), f_s, players_s)
@@ -636,9 +691,13 @@ for s in gb.progress(sentences[::7], unit="sentences"):
     left.append(float(kept_s.float().mean()))
     evidence_kept.append(float(kept_s[evidence].float().mean()))
     if len(left) in (1, 6, 14, 22):
-        shown.append(f"{s.prompt} ->{s.answer}\n    left: {' '.join(tokenizer.decode(number).strip() for number in ids_of(s.prompt)[1:][kept_s])}")
+        shown.append(
+            f"{s.prompt} ->{s.answer}\n    left: {' '.join(tokenizer.decode(number).strip() for number in ids_of(s.prompt)[1:][kept_s])}"
+        )
 print("\n".join(shown))
-print(f"{len(left)} sentences: {sum(left) / len(left):.0%} of the words are left, and {sum(evidence_kept) / len(left):.0%} of the evidence")
+print(
+    f"{len(left)} sentences: {sum(left) / len(left):.0%} of the words are left, and {sum(evidence_kept) / len(left):.0%} of the evidence"
+)
 
 # %% [markdown] tags=["quotes"]
 # On average 30% of the words are left, and 65% of the evidence; words dropped at random would keep as much of the one as of the other. *Vietnam capital is* can still be read as a question. But look at the last example. The verb agrees with *pictures*, and *pictures* is gone: the answer survives because *trees* happens to be plural too. A reduced text shows what is enough for the answer,
@@ -649,11 +708,14 @@ print(f"{len(left)} sentences: {sum(left) / len(left):.0%} of the words are left
 #
 # What is a text without a word? Often no text that anybody would write. The model was never trained on such things. How far off is it? Let the model say so itself: its **surprisal** at what follows the gap (chapter 00).
 
+
 # %% tags=["quoted"]
 def interval(values: list[float]) -> str:
     """The mean, and where it lies in 95 of 100 draws of as many sentences, with replacement."""
     numbers = torch.tensor(values)
-    draws = torch.randint(len(numbers), (2000, len(numbers)), generator=torch.Generator().manual_seed(0))
+    draws = torch.randint(
+        len(numbers), (2000, len(numbers)), generator=torch.Generator().manual_seed(0)
+    )
     means = numbers[draws].mean(-1)
     return f"{numbers.mean():.2f}   ({means.quantile(0.025):.2f} to {means.quantile(0.975):.2f})"
 
@@ -668,12 +730,18 @@ before, after, swapped = [], [], []
 generator = torch.Generator().manual_seed(1)
 for s in sentences:
     ids = ids_of(s.prompt)
-    place = int(torch.randint(2, len(ids) - 1, (1,), generator=generator))  # any word but the first and the last
+    place = int(
+        torch.randint(2, len(ids) - 1, (1,), generator=generator)
+    )  # any word but the first and the last
     before.append(bits_after(ids, place + 1))
     after.append(bits_after(torch.cat([ids[:place], ids[place + 1 :]]), place))
     swapped.append(bits_after(ids.where(torch.arange(len(ids)) != place, 0), place + 1))
 print(f"surprisal of the word after a gap, in bits, {len(sentences)} sentences")
-for name, found in (("as it was", before), ("word deleted", after), ("word replaced by token 0", swapped)):
+for name, found in (
+    ("as it was", before),
+    ("word deleted", after),
+    ("word replaced by token 0", swapped),
+):
     print(f"{name:<25} {interval(found)}")
 
 # %% [markdown] tags=["quotes"]

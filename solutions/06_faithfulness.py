@@ -52,7 +52,9 @@ def lost_without_each(text: str, answers: list[str], of_model=model) -> torch.Te
     """Leave-one-out by deleting: what the logit of each answer loses without each word, (words, answers)."""
     ids = tokenizer(text, return_tensors="pt")["input_ids"][0]
     numbers = [tokenizer(answer, add_special_tokens=False)["input_ids"][0] for answer in answers]
-    shorter = torch.stack([torch.cat([ids[:place], ids[place + 1 :]]) for place in range(1, len(ids))])
+    shorter = torch.stack(
+        [torch.cat([ids[:place], ids[place + 1 :]]) for place in range(1, len(ids))]
+    )
     return of_model(ids[None]).logits[0, -1, numbers] - of_model(shorter).logits[:, -1, numbers]
 
 
@@ -69,8 +71,12 @@ def words_of(text: str) -> list[str]:
 
 # %% alt="Rows of coloured tokens for six methods on one prompt about a concert. One colours superb most, one the first words, one the last word; hardly two rows are alike."
 shown = [gb.explain(model, tokenizer, PROMPT, method=name, target=ANSWER) for name in METHODS]
-shown = [replace(one, scores=one.scores * (torch.arange(len(one.scores)) > 0)) for one in shown]  # words alone
-figures.token_strip(shown, title="Six methods explain one answer, and put five different words first", names=METHODS)
+shown = [
+    replace(one, scores=one.scores * (torch.arange(len(one.scores)) > 0)) for one in shown
+]  # words alone
+figures.token_strip(
+    shown, title="Six methods explain one answer, and put five different words first", names=METHODS
+)
 
 # %% tags=["quoted"]
 words = words_of(PROMPT)
@@ -127,6 +133,7 @@ for name in METHODS:
 #
 # </details>
 
+
 # %% nbgrader={"grade_id": "faithful", "solution": true}
 def faithful(f, scores: torch.Tensor, k: int) -> tuple[float, float]:
     """Comprehensiveness and sufficiency of the k words with the largest scores."""
@@ -136,6 +143,7 @@ def faithful(f, scores: torch.Tensor, k: int) -> tuple[float, float]:
     whole = f(torch.ones_like(chosen))
     return float(whole - f(~chosen)), float(whole - f(chosen))
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-faithful", "grade": true, "points": 15}
 check.faithful(faithful)
@@ -206,6 +214,7 @@ def aopc(f, scores: torch.Tensor) -> tuple[float, float]:
     return float(both[0]), float(both[1])
     ### END SOLUTION
 
+
 # %% nbgrader={"grade_id": "check-aopc", "grade": true, "points": 10}
 check.aopc(aopc)
 ### BEGIN HIDDEN TESTS
@@ -222,14 +231,21 @@ check.aopc(aopc, seed=4711)
 # %% [markdown]
 # Now the model. The text is a game, as in chapter 05: words are deleted, the start token stays. Many variants go through the model in one batch, and what was asked once is remembered. You need not read the cell: it does what `f` did in chapter 05, faster.
 
+
 # %%
 class Game:
     """A text as a game of its words: game(kept) is the probability of the answer when only these words are kept."""
 
-    def __init__(self, text: str, answer: str | int, of_model=model, of_tokenizer=tokenizer, special: int = 1):
+    def __init__(
+        self, text: str, answer: str | int, of_model=model, of_tokenizer=tokenizer, special: int = 1
+    ):
         self.model, self.special = of_model, special
         self.ids = of_tokenizer(text, return_tensors="pt")["input_ids"][0]
-        number = answer if isinstance(answer, int) else of_tokenizer(answer, add_special_tokens=False)["input_ids"][0]
+        number = (
+            answer
+            if isinstance(answer, int)
+            else of_tokenizer(answer, add_special_tokens=False)["input_ids"][0]
+        )
         self.answer = number
         self.words, self.known = len(self.ids) - special, {}
 
@@ -242,13 +258,20 @@ class Game:
         """Ask about many variants at once, kept (variants, words), and remember the answers."""
         new = sorted({tuple(row) for row in kept.tolist()} - set(self.known), key=sum)
         start, rest = self.ids[: self.special], self.ids[self.special :]
-        for some in (new[: len(new) // 2], new[len(new) // 2 :]):  # short texts apart from long ones, to pad less
+        for some in (
+            new[: len(new) // 2],
+            new[len(new) // 2 :],
+        ):  # short texts apart from long ones, to pad less
             if not some:
                 continue
             texts = [torch.cat([start, rest[torch.tensor(row)]]) for row in some]
-            batch = torch.nn.utils.rnn.pad_sequence(texts, batch_first=True)  # no word can look at what comes after it
+            batch = torch.nn.utils.rnn.pad_sequence(
+                texts, batch_first=True
+            )  # no word can look at what comes after it
             last = torch.tensor([len(text) - 1 for text in texts])
-            chances = self.model(batch).logits[torch.arange(len(texts)), last].softmax(-1)[:, self.answer]
+            chances = (
+                self.model(batch).logits[torch.arange(len(texts)), last].softmax(-1)[:, self.answer]
+            )
             self.known |= dict(zip(some, chances.tolist()))
 
 
@@ -309,6 +332,7 @@ check.compare(answer_compare)
 #
 # </details>
 
+
 # %% nbgrader={"grade_id": "auroc", "solution": true}
 def auroc(scores: torch.Tensor, evidence: torch.Tensor) -> float:
     """How often a word of the evidence has a larger score than another word; a tie counts one half."""
@@ -316,6 +340,7 @@ def auroc(scores: torch.Tensor, evidence: torch.Tensor) -> float:
     gaps = scores[evidence][:, None] - scores[~evidence][None, :]  # (evidence, others)
     return float((gaps.sign() + 1).mean() / 2)
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-auroc", "grade": true, "points": 10}
 check.auroc(auroc)
@@ -336,24 +361,41 @@ check.auroc(auroc, seed=4711)
 #
 # Now the great comparison: six methods and two that know nothing, on 209 sentences that the model never saw. (Integrated gradients, LIME and Shapley values ask the model so often that they would take minutes here. Your functions work on them too.) *Random* draws scores. *Last word first* ranks the words from the end of the text to its start, without asking any model. **Guess first:** which methods will the model "need" most, and which will find the evidence? Write down one name for each. The next three cells take a while, together up to a minute and on a busy machine more.
 
+
 # %%
 def top_hit(scores: torch.Tensor, evidence: torch.Tensor) -> float:
     return float(evidence[scores.argmax()])
 
 
-families = [family for family in smallworld.FAMILIES if family not in ("stories", "repeats")]  # the longest texts take longest
+families = [
+    family for family in smallworld.FAMILIES if family not in ("stories", "repeats")
+]  # the longest texts take longest
 sentences = [s for family in families for s in smallworld.sample(family, 11, seed=6)]
 evidence = [torch.tensor(s.mask(tokenizer, s.evidence))[1:] for s in sentences]
-explained = {name: [explain(s.prompt, s.answer, name) for s in gb.progress(sentences, unit="sentences")] for name in METHODS[:4]}
+explained = {
+    name: [explain(s.prompt, s.answer, name) for s in gb.progress(sentences, unit="sentences")]
+    for name in METHODS[:4]
+}
 
 # %%
-explained["lrp"] = [explain(s.prompt, s.answer, "lrp") for s in gb.progress(sentences, unit="sentences")]
-rivals = [next((change.answer for change in s.counterfactuals if change.answer not in s.accepted), None) for s in sentences]
-lost_words = [lost_without_each(s.prompt, [s.answer, rival or s.answer]) for s, rival in zip(gb.progress(sentences, unit="sentences"), rivals)]
-explained["leave_one_out"] = [lost_word[:, 0] for lost_word in lost_words]  # the other column is for section 6
+explained["lrp"] = [
+    explain(s.prompt, s.answer, "lrp") for s in gb.progress(sentences, unit="sentences")
+]
+rivals = [
+    next((change.answer for change in s.counterfactuals if change.answer not in s.accepted), None)
+    for s in sentences
+]
+lost_words = [
+    lost_without_each(s.prompt, [s.answer, rival or s.answer])
+    for s, rival in zip(gb.progress(sentences, unit="sentences"), rivals)
+]
+explained["leave_one_out"] = [
+    lost_word[:, 0] for lost_word in lost_words
+]  # the other column is for section 6
 draw = torch.Generator().manual_seed(0)
 explained["random"] = [torch.rand(len(mask), generator=draw) for mask in evidence]
 explained["last word first"] = [torch.arange(len(mask)).float() for mask in evidence]
+
 
 # %%
 def note(kept: torch.Tensor) -> float:
@@ -363,7 +405,10 @@ def note(kept: torch.Tensor) -> float:
 
 
 measured = {name: {"needed": [], "enough": [], "auroc": [], "hit": []} for name in explained}
-random_words = {"one": [], "half": []}  # what is lost without the top word of random scores, and without half of all
+random_words = {
+    "one": [],
+    "half": [],
+}  # what is lost without the top word of random scores, and without half of all
 for number, s in enumerate(gb.progress(sentences, unit="sentences")):
     game, asked = Game(s.prompt, s.answer), []
     for scores in explained.values():
@@ -383,7 +428,9 @@ for number, s in enumerate(gb.progress(sentences, unit="sentences")):
 def interval(values) -> str:
     """The mean, and where it lies in 95 of 100 draws of as many sentences, with replacement."""
     numbers = torch.tensor(values, dtype=torch.float64)
-    draws = torch.randint(len(numbers), (2000, len(numbers)), generator=torch.Generator().manual_seed(0))
+    draws = torch.randint(
+        len(numbers), (2000, len(numbers)), generator=torch.Generator().manual_seed(0)
+    )
     low, high = numbers[draws].mean(-1).quantile(torch.tensor([0.025, 0.975], dtype=torch.float64))
     return f"{numbers.mean():.2f} ({low:.2f} to {high:.2f})"
 
@@ -392,10 +439,17 @@ def interval(values) -> str:
 print(f"{len(sentences)} sentences; AOPC, and how often the top word is evidence")
 print(f"{'':<17} {'comprehensiveness':<21} {'sufficiency':<21} {'top-1 hit':<21} AUROC")
 for name, found in measured.items():
-    print(f"{name:<17} " + " ".join(f"{interval(found[part]):<21}" for part in ("needed", "enough", "hit")) + f" {interval(found['auroc'])}")
+    print(
+        f"{name:<17} "
+        + " ".join(f"{interval(found[part]):<21}" for part in ("needed", "enough", "hit"))
+        + f" {interval(found['auroc'])}"
+    )
 
 # %% alt="For each method a mark for its comprehensiveness and one for how often its top word is evidence. Leave-one-out and last word first are at the top of the one and at the bottom of the other."
-mean = {part: {name: sum(found[part]) / len(sentences) for name, found in measured.items()} for part in ("needed", "hit")}
+mean = {
+    part: {name: sum(found[part]) / len(sentences) for name, found in measured.items()}
+    for part in ("needed", "hit")
+}
 chance = sum(float(mask.float().mean()) for mask in evidence) / len(sentences)
 figures.rates(
     {"the model needs its words (AOPC)": mean["needed"], "its top word is evidence": mean["hit"]},
@@ -437,6 +491,7 @@ figures.rates(
 #
 # </details>
 
+
 # %% nbgrader={"grade_id": "scaled", "solution": true}
 def scaled(scores: torch.Tensor) -> torch.Tensor:
     """The scores from -1 to 1, with zero where it was: (words,)."""
@@ -444,6 +499,7 @@ def scaled(scores: torch.Tensor) -> torch.Tensor:
     largest = scores.abs().max()
     return scores / largest if largest > 0 else scores
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-scaled", "grade": true, "points": 5}
 check.scaled(scaled)
@@ -484,9 +540,11 @@ check.scaled(scaled, seed=4711)
 #
 # </details>
 
+
 # %% nbgrader={"grade_id": "spearman", "solution": true}
 def spearman(first: torch.Tensor, second: torch.Tensor) -> float:
     """The correlation of the ranks, from -1 to 1."""
+
     ### BEGIN SOLUTION
     def centred_ranks(scores: torch.Tensor) -> torch.Tensor:
         smaller = (scores[None, :] < scores[:, None]).sum(dim=1)
@@ -497,6 +555,7 @@ def spearman(first: torch.Tensor, second: torch.Tensor) -> float:
     a, b = centred_ranks(first), centred_ranks(second)
     return float((a @ b) / ((a @ a) * (b @ b)).sqrt())
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-spearman", "grade": true, "points": 10}
 check.spearman(spearman)
@@ -513,19 +572,50 @@ check.spearman(spearman, seed=4711)
 
 # %% tags=["quoted"]
 names = [*METHODS, "random", "last word first"]
-agreement = {(a, b): [spearman(*pair) for pair in zip(explained[a], explained[b])] for a in names for b in names if a < b}
-for a, b in (("gradient", "lrp"), ("lrp", "leave_one_out"), ("attention", "rollout"), ("gradient", "gradient_x_input"), ("attention", "random")):
+agreement = {
+    (a, b): [spearman(*pair) for pair in zip(explained[a], explained[b])]
+    for a in names
+    for b in names
+    if a < b
+}
+for a, b in (
+    ("gradient", "lrp"),
+    ("lrp", "leave_one_out"),
+    ("attention", "rollout"),
+    ("gradient", "gradient_x_input"),
+    ("attention", "random"),
+):
     print(f"{a:>16} and {b:<14} {interval(agreement[min(a, b), max(a, b)])}")
-methods_only = [value for (a, b), values in agreement.items() if a in METHODS and b in METHODS for value in values]
+methods_only = [
+    value
+    for (a, b), values in agreement.items()
+    if a in METHODS and b in METHODS
+    for value in values
+]
 print(f"all pairs of the six methods: {sum(methods_only) / len(methods_only):.2f} on average")
-print(f"leave_one_out and last word first: {interval(agreement['last word first', 'leave_one_out'])}")
+print(
+    f"leave_one_out and last word first: {interval(agreement['last word first', 'leave_one_out'])}"
+)
 draw = torch.Generator().manual_seed(2)
-chances = [abs(spearman(torch.randn(10, generator=draw), torch.randn(10, generator=draw))) >= 0.5 for _ in range(1000)]
-print(f"two lists of ten random numbers: ρ is 0.5 or more, up or down, in {sum(chances) / len(chances):.0%} of 1000 tries")
+chances = [
+    abs(spearman(torch.randn(10, generator=draw), torch.randn(10, generator=draw))) >= 0.5
+    for _ in range(1000)
+]
+print(
+    f"two lists of ten random numbers: ρ is 0.5 or more, up or down, in {sum(chances) / len(chances):.0%} of 1000 tries"
+)
 
 # %% alt="A square of numbers: the mean rank correlation of each pair of methods. Gradient, LRP and leave-one-out agree to more than a half; most other pairs are below a third. Rollout goes against last word first."
-square = [[1.0 if a == b else sum(agreement[min(a, b), max(a, b)]) / len(sentences) for b in names] for a in names]
-charts.agreement(torch.tensor(square).numpy(), names, title="Most pairs of methods hardly agree", label="Spearman's ρ, mean over 209 sentences")
+square = [
+    [1.0 if a == b else sum(agreement[min(a, b), max(a, b)]) / len(sentences) for b in names]
+    for a in names
+]
+charts.agreement(
+    torch.tensor(square).numpy(),
+    names,
+    title="Most pairs of methods hardly agree",
+    label="Spearman's ρ, mean over 209 sentences",
+)
 
 # %% [markdown] tags=["quotes"]
 # Two of the six methods agree at 0.29 on average. Leave-one-out, LRP and gradient form a small club: 0.63 between LRP and leave-one-out, 0.55 between gradient and LRP (the third pair is in the figure). Does that speak for the three? Look who else is near. Leave-one-out agrees with *last word first* at 0.32, and the gradient is closer to *last word first* than to attention. Part of the agreement may come from the place in the
@@ -572,16 +662,22 @@ charts.agreement(torch.tensor(square).numpy(), names, title="Most pairs of metho
 #
 # </details>
 
+
 # %% nbgrader={"grade_id": "p-value", "solution": true}
-def p_value(first: list[torch.Tensor], second: list[torch.Tensor], draws: int = 4000, seed: int = 0) -> float:
+def p_value(
+    first: list[torch.Tensor], second: list[torch.Tensor], draws: int = 4000, seed: int = 0
+) -> float:
     """How often chance alone makes the methods differ as much, on average over the sentences."""
     ### BEGIN SOLUTION
     by_sentence = torch.stack([(a - b).double().mean() for a, b in zip(first, second)])
-    heads = torch.randint(2, (draws, len(by_sentence)), generator=torch.Generator().manual_seed(seed)).double()
+    heads = torch.randint(
+        2, (draws, len(by_sentence)), generator=torch.Generator().manual_seed(seed)
+    ).double()
     means = ((2 * heads - 1) * by_sentence).mean(dim=1)
     as_large = means.abs() >= by_sentence.mean().abs() - 1e-9
     return (int(as_large.sum()) + 1) / (draws + 1)
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-p-value", "grade": true, "points": 10}
 check.p_value(p_value)
@@ -599,6 +695,7 @@ check.p_value(p_value, seed=4711)
 # %% [markdown]
 # Now two "methods" that differ by nothing but luck, again and again. Each sentence shares a draw of luck among its words. How often does a test cry "different"? At a level of 0.05 it should do so in one of twenty.
 
+
 # %% tags=["quoted"]
 def pooled(first: list[torch.Tensor], second: list[torch.Tensor], draws: int = 400) -> float:
     """The test as it was: a coin for each word."""
@@ -606,14 +703,20 @@ def pooled(first: list[torch.Tensor], second: list[torch.Tensor], draws: int = 4
     return p_value([one[None] for one in every_word], [torch.zeros(1)] * len(every_word), draws)
 
 
-draw, alarms = torch.Generator().manual_seed(3), {"a coin for each word": [], "a coin for each sentence": []}
+draw, alarms = (
+    torch.Generator().manual_seed(3),
+    {"a coin for each word": [], "a coin for each sentence": []},
+)
 for _ in range(200):
-    luck = [torch.randn(1, generator=draw) + torch.randn(12, generator=draw) for _ in range(20)]  # 20 sentences, 12 words
+    luck = [
+        torch.randn(1, generator=draw) + torch.randn(12, generator=draw) for _ in range(20)
+    ]  # 20 sentences, 12 words
     nothing = [torch.zeros(12)] * 20
     alarms["a coin for each word"].append(float(pooled(luck, nothing) < 0.05))
     alarms["a coin for each sentence"].append(float(p_value(luck, nothing, 400) < 0.05))
 for name, found in alarms.items():
     print(f"{name:<25} cries 'different' in {sum(found) / len(found):.0%} of 200 experiments")
+
 
 # %% tags=["quoted"]
 def columns(name: str, part: str) -> list[torch.Tensor]:
@@ -631,7 +734,9 @@ for part, a, b in (
     ("needed", "rollout", "random"),
 ):
     p = p_value(columns(a, part), columns(b, part))
-    print(f"{part:<7} {a} {mean_of(a, part):.2f}, {b} {mean_of(b, part):.2f}: p {f'= {p:.2f}' if p >= 0.01 else 'below 0.01'}")
+    print(
+        f"{part:<7} {a} {mean_of(a, part):.2f}, {b} {mean_of(b, part):.2f}: p {f'= {p:.2f}' if p >= 0.01 else 'below 0.01'}"
+    )
 
 # %% [markdown] tags=["quotes"]
 # With a coin for each word the test cries "different" in 46% of the experiments in which there is no difference. With a coin for each sentence it does so in 6%, close to the one in twenty that it promises.
@@ -658,6 +763,7 @@ for part, a, b in (
 #
 # </details>
 
+
 # %% nbgrader={"grade_id": "effective-number", "solution": true}
 def effective_number(scores: torch.Tensor) -> float:
     """On how many words the explanation rests, from 1 to all of them."""
@@ -665,6 +771,7 @@ def effective_number(scores: torch.Tensor) -> float:
     sizes = scores.abs()
     return float(torch.special.entr(sizes / sizes.sum()).sum().exp())
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-effective-number", "grade": true, "points": 5}
 check.effective_number(effective_number)
@@ -697,9 +804,13 @@ check.effective_number(effective_number, seed=4711)
 #
 # </details>
 
+
 # %% nbgrader={"grade_id": "aligned", "solution": true}
-def aligned(first_words: list[str], first: torch.Tensor, second_words: list[str], second: torch.Tensor) -> torch.Tensor:
+def aligned(
+    first_words: list[str], first: torch.Tensor, second_words: list[str], second: torch.Tensor
+) -> torch.Tensor:
     """The scores of the words that both texts have, side by side: (shared, 2)."""
+
     ### BEGIN SOLUTION
     def numbered(words: list[str]) -> list[tuple[str, int]]:
         return [(word, words[:place].count(word)) for place, word in enumerate(words)]
@@ -708,6 +819,7 @@ def aligned(first_words: list[str], first: torch.Tensor, second_words: list[str]
     ours = zip(numbered(first_words), first.tolist())
     return torch.tensor([(score, theirs[key]) for key, score in ours if key in theirs])
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-aligned", "grade": true, "points": 5}
 check.aligned(aligned)
@@ -729,12 +841,19 @@ for family in ("landmark_city", "landmark_country", "country_capital", "city_cou
     for s in smallworld.sample(family, 60, seed=7):
         by_content.setdefault((s.answer, *s.words(s.evidence)), []).append(s)
     several = [group[:2] for group in by_content.values() if len(group) > 1]
-    pairs += [(one, other) for one, other in several if len(set(words_of(one.prompt)) & set(words_of(other.prompt))) > 3][:5]
+    pairs += [
+        (one, other)
+        for one, other in several
+        if len(set(words_of(one.prompt)) & set(words_of(other.prompt))) > 3
+    ][:5]
 steady = {name: [] for name in METHODS}
 for one, other in gb.progress(pairs, unit="pairs"):
     for name in METHODS:
         both = aligned(
-            words_of(one.prompt), explain(one.prompt, one.answer, name), words_of(other.prompt), explain(other.prompt, other.answer, name)
+            words_of(one.prompt),
+            explain(one.prompt, one.answer, name),
+            words_of(other.prompt),
+            explain(other.prompt, other.answer, name),
         )
         steady[name].append(spearman(*both.T))
 
@@ -758,6 +877,7 @@ for one, other in gb.progress(pairs, unit="pairs"):
 #
 # </details>
 
+
 # %% nbgrader={"grade_id": "shuffled", "solution": true}
 def shuffled(weights: dict[str, torch.Tensor], part: str, seed: int = 0) -> dict[str, torch.Tensor]:
     """The weights, those whose names begin with `part` with all entries in a random order."""
@@ -771,6 +891,7 @@ def shuffled(weights: dict[str, torch.Tensor], part: str, seed: int = 0) -> dict
             after[name] = tensor.flatten()[order].view_as(tensor)
     return after
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-shuffled", "grade": true, "points": 5}
 check.shuffled(shuffled)
@@ -797,10 +918,14 @@ destroyed.load_state_dict(shuffled(learned, "transformer.h."))
 left = {name: [] for name in METHODS}
 for number, s in gb.progress(list(enumerate(sentences))[::7], unit="sentences"):
     for name in METHODS:
-        left[name].append(spearman(explained[name][number], explain(s.prompt, s.answer, name, destroyed)))
+        left[name].append(
+            spearman(explained[name][number], explain(s.prompt, s.answer, name, destroyed))
+        )
 
 # %% tags=["quoted"]
-print(f"share of the words: {len(sentences)} sentences; paraphrases: {len(pairs)} pairs; all layers shuffled: {len(left['lrp'])} sentences")
+print(
+    f"share of the words: {len(sentences)} sentences; paraphrases: {len(pairs)} pairs; all layers shuffled: {len(left['lrp'])} sentences"
+)
 print(f"{'':<17} {'share of words':<21} {'paraphrase ρ':<21} ρ after shuffling")
 for name in METHODS:
     spread = [effective_number(scores) / len(scores) for scores in explained[name]]
@@ -808,7 +933,13 @@ for name in METHODS:
 
 # %% alt="Bars for six methods: the rank correlation between the explanations before and after all layers were shuffled."
 after_all = torch.tensor([sum(left[name]) / len(left[name]) for name in METHODS])
-charts.bars(METHODS, after_all, label="Spearman's ρ with the explanation of the trained model", names_are="method", title="Rollout hardly notices that all layers were shuffled")
+charts.bars(
+    METHODS,
+    after_all,
+    label="Spearman's ρ with the explanation of the trained model",
+    names_are="method",
+    title="Rollout hardly notices that all layers were shuffled",
+)
 
 # %% [markdown] tags=["quotes"]
 # Rollout keeps 0.71 of its order when all that the layers learned is destroyed. The chapter on rollout showed why: most of its picture is the causal mask and the identity that stands for the residual stream. The gradient keeps 0.37, which is more than nothing: it still sees the places and the embeddings, which were not shuffled. The others fall to about zero, as they should, attention a little below it.
@@ -853,7 +984,9 @@ lost = []
 for s, mask in zip(sentences, evidence):
     ids = tokenizer(s.prompt, return_tensors="pt")["input_ids"]
     answer = tokenizer(s.answer, add_special_tokens=False)["input_ids"][0]
-    spare = [place for place in range(1, len(mask)) if not mask[place - 1]]  # places in ids, the last one left out
+    spare = [
+        place for place in range(1, len(mask)) if not mask[place - 1]
+    ]  # places in ids, the last one left out
     place = spare[int(torch.randint(len(spare), (1,), generator=draw))]
     shorter = torch.cat([ids[:, :place], ids[:, place + 1 :]], dim=1)
     with torch.no_grad():
@@ -873,7 +1006,9 @@ for rival, lost_word, mask in zip(rivals, lost_words, evidence):
         of_answer, of_rival = lost_word.T
         with_rival["leave_one_out"].append(top_hit(of_answer, mask))
         with_rival["leave_one_out, against a rival"].append(top_hit(of_answer - of_rival, mask))
-print(f"how often the top word is evidence, {len(with_rival['leave_one_out'])} sentences that have a rival")
+print(
+    f"how often the top word is evidence, {len(with_rival['leave_one_out'])} sentences that have a rival"
+)
 for name, found in with_rival.items():
     print(f"{name:<31} {interval(found)}")
 
@@ -925,11 +1060,15 @@ if name := os.environ.get("GLASSBOX_MODEL"):
     real_game = Game(text, said, real_model, real_tokenizer, special=starts)
     by_method = {"random": torch.rand(real_game.words, generator=torch.Generator().manual_seed(0))}
     for method in ("attention", "gradient", "gradient_x_input", "leave_one_out"):
-        by_method[method] = gb.explain(real_model, real_tokenizer, text, method=method).scores[starts:]
+        by_method[method] = gb.explain(real_model, real_tokenizer, text, method=method).scores[
+            starts:
+        ]
     print(f"{text} ->{real_tokenizer.decode(said)}")
     for method, scores in by_method.items():
         needed, enough = aopc(real_game, scores)
-        print(f"{method:<17} comprehensiveness {needed:+.2f}  sufficiency {enough:+.2f}  words {effective_number(scores):.1f}  ρ with gradient {spearman(scores, by_method['gradient']):+.2f}")
+        print(
+            f"{method:<17} comprehensiveness {needed:+.2f}  sufficiency {enough:+.2f}  words {effective_number(scores):.1f}  ρ with gradient {spearman(scores, by_method['gradient']):+.2f}"
+        )
 else:
     print("GLASSBOX_MODEL is not set, so there is no other model to run on.")
 

@@ -56,7 +56,10 @@ def stream(model, ids: torch.Tensor) -> torch.Tensor:
     """The hidden states that enter block 0, block 1, ... and at last the final norm: (layers + 1, seq, width)."""
     seen, where = [], gb.anatomy(model)
     watched = [*where.blocks, where.final_norm]
-    handles = [module.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0][0])) for module in watched]
+    handles = [
+        module.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0][0]))
+        for module in watched
+    ]
     try:
         model(ids[None])
     finally:
@@ -73,7 +76,10 @@ prompts = {
     "repeated list": "Today Irene wrote: desert river anchor barrel garden rocket winter monkey. Later Hugo wrote: desert river",
 }
 with torch.no_grad():
-    grid = torch.stack([parts.head(stream(model, ids_of(text))[:, -1]).softmax(-1) for text in prompts.values()], dim=1)
+    grid = torch.stack(
+        [parts.head(stream(model, ids_of(text))[:, -1]).softmax(-1) for text in prompts.values()],
+        dim=1,
+    )
 chances, words = grid.max(-1)  # both (layer, prompt)
 grids.layer_grid(
     chances,
@@ -135,9 +141,14 @@ grids.layer_grid(
 #
 # </details>
 
+
 # %% nbgrader={"grade_id": "lens", "solution": true}
 def lens(
-    hidden: torch.Tensor, gain: torch.Tensor, bias: torch.Tensor, unembedding: torch.Tensor, norm: bool = True
+    hidden: torch.Tensor,
+    gain: torch.Tensor,
+    bias: torch.Tensor,
+    unembedding: torch.Tensor,
+    norm: bool = True,
 ) -> torch.Tensor:
     """What the model would say after this hidden state: logits, (..., vocabulary)."""
     ### BEGIN SOLUTION
@@ -146,6 +157,7 @@ def lens(
         hidden = centred / (centred.square().mean(-1, keepdim=True) + 1e-5).sqrt() * gain + bias
     return hidden @ unembedding.T
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-lens", "grade": true, "points": 10}
 check.lens(lens)
@@ -163,6 +175,7 @@ check.lens(lens, seed=4711)
 # %% [markdown]
 # There is a lazier way to get at the hidden states: transformers returns them when asked. This code is all over the web. Run it, and look at the last row, which should be what the model itself says.
 
+
 # %% tags=["quoted"]
 @torch.no_grad()
 def plausible_readings(model, ids):
@@ -178,7 +191,9 @@ last = plausible_readings(model, ids)[-1, -1]
 for name, row in (("the model", truth), ("the last row", last)):
     shown = ", ".join(f"{tokenizer.decode(word)} {row[word]:.1f}" for word in row.topk(3).indices)
     print(f"{name:<13} {shown}")
-print(f"the last row is off by {(last - truth).norm() / truth.norm():.0%} of the length of the logits")
+print(
+    f"the last row is off by {(last - truth).norm() / truth.norm():.0%} of the length of the logits"
+)
 
 # %% [markdown] tags=["quotes"]
 # The first three words are right and in the right order, so nobody notices. But the logits are off by 13%, and the last row can't be anything but the model's own answer. A lens whose last layer differs from the model is broken somewhere.
@@ -202,6 +217,7 @@ print(f"the last row is off by {(last - truth).norm() / truth.norm():.0%} of the
 #
 # </details>
 
+
 # %% nbgrader={"grade_id": "readings", "solution": true}
 @torch.no_grad()
 def readings(model, ids: torch.Tensor) -> torch.Tensor:
@@ -211,6 +227,7 @@ def readings(model, ids: torch.Tensor) -> torch.Tensor:
     below = torch.cat(output.hidden_states[:-1])  # (layer, seq, width)
     return torch.cat([gb.anatomy(model).head(below), output.logits])
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-readings", "grade": true, "points": 10}
 check.readings(readings)
@@ -229,13 +246,17 @@ check.readings(readings, seed=4711)
 # Now the norm. What does the lens show if it is left out? Compare the words, and how sure the two readings are.
 
 # %% tags=["quoted"]
-gain, bias, unembedding = (w.detach() for w in (parts.final_norm.weight, parts.final_norm.bias, parts.unembedding.weight))
+gain, bias, unembedding = (
+    w.detach() for w in (parts.final_norm.weight, parts.final_norm.bias, parts.unembedding.weight)
+)
 states = stream(model, ids_of(prompts["hot, opposite"]))[:, -1]  # (layer, width)
 for layer, state in enumerate(states):
     line = [f"layer {layer}   length {state.norm():>3.0f}"]
     for norm in (True, False):
         chance, word = lens(state, gain, bias, unembedding, norm).softmax(-1).max(-1)
-        line.append(f"{'with' if norm else 'without'} norm {tokenizer.decode(word):<9} {chance:.2f}")
+        line.append(
+            f"{'with' if norm else 'without'} norm {tokenizer.decode(word):<9} {chance:.2f}"
+        )
     print("   ".join(line))
 
 # %% [markdown] tags=["quotes"]
@@ -261,12 +282,14 @@ for layer, state in enumerate(states):
 #
 # </details>
 
+
 # %% nbgrader={"grade_id": "ranks", "solution": true}
 def ranks(logits: torch.Tensor, word: int) -> torch.Tensor:
     """The place of the word among all words, 1 for the most probable: (...,)."""
     ### BEGIN SOLUTION
     return (logits > logits[..., word, None]).sum(-1) + 1
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-ranks", "grade": true, "points": 5}
 check.ranks(ranks)
@@ -294,6 +317,7 @@ check.ranks(ranks, seed=4711)
 #
 # </details>
 
+
 # %% nbgrader={"grade_id": "settled", "solution": true}
 def settled(ranks: torch.Tensor) -> int:
     """The first layer from which on the word stays on top; the number of layers if there is none."""
@@ -303,6 +327,7 @@ def settled(ranks: torch.Tensor) -> int:
         layer -= 1
     return layer
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-settled", "grade": true, "points": 5}
 check.settled(settled)
@@ -329,8 +354,14 @@ check.settled(settled, seed=4711)
 
 # %%
 friends = prompts["Leo, Martha"]
-yours = replace(gb.logit_lens(model, tokenizer, friends), logits=readings(model, ids_of(friends)))  # its frame, your numbers
-gb.views.lens(yours, follow=[" Martha", " Leo"], title="Martha stands second from layer 1 on, and passes Leo at layer 5")
+yours = replace(
+    gb.logit_lens(model, tokenizer, friends), logits=readings(model, ids_of(friends))
+)  # its frame, your numbers
+gb.views.lens(
+    yours,
+    follow=[" Martha", " Leo"],
+    title="Martha stands second from layer 1 on, and passes Leo at layer 5",
+)
 
 # %% [markdown]
 # ### Exercise 7.5: How far from the end?
@@ -345,6 +376,7 @@ gb.views.lens(yours, follow=[" Martha", " Leo"], title="Martha stands second fro
 #
 # </details>
 
+
 # %% nbgrader={"grade_id": "divergence", "solution": true}
 def divergence(final: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
     """How far a layer's distribution is from the final one, in nats: (...,)."""
@@ -352,6 +384,7 @@ def divergence(final: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
     log_p, log_q = final.log_softmax(-1), logits.log_softmax(-1)
     return (log_p.exp() * (log_p - log_q)).sum(-1)
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-divergence", "grade": true, "points": 5}
 check.divergence(divergence)
@@ -372,9 +405,13 @@ check.divergence(divergence, seed=4711)
 
 # %%
 families = [family for family in smallworld.FAMILIES if family != "years"]
-sentences = [s for family in families for s in smallworld.sample(family, 11, seed=7)]  # none of them was in the training
+sentences = [
+    s for family in families for s in smallworld.sample(family, 11, seed=7)
+]  # none of them was in the training
 others = [(s.changed(s.counterfactuals[0]), s.counterfactuals[0].answer) for s in sentences]
-ends = torch.stack([stream(model, ids_of(s.prompt))[:, -1] for s in sentences], dim=1)  # (layer, sentence, width)
+ends = torch.stack(
+    [stream(model, ids_of(s.prompt))[:, -1] for s in sentences], dim=1
+)  # (layer, sentence, width)
 other_ends = torch.stack([stream(model, ids_of(text))[:, -1] for text, _ in others], dim=1)
 answers = torch.tensor([id_of(s.answer) for s in sentences])
 other_answers = torch.tensor([id_of(answer) for _, answer in others])
@@ -383,17 +420,27 @@ other_answers = torch.tensor([id_of(answer) for _, answer in others])
 def interval(values) -> str:
     """The mean, and where it lies in 95 of 100 draws of as many sentences, with replacement."""
     numbers = torch.as_tensor(values).float()
-    draws = torch.randint(len(numbers), (2000, len(numbers)), generator=torch.Generator().manual_seed(0))
+    draws = torch.randint(
+        len(numbers), (2000, len(numbers)), generator=torch.Generator().manual_seed(0)
+    )
     means = numbers[draws].mean(-1)
     return f"{numbers.mean():.2f} ({means.quantile(0.025):.2f} to {means.quantile(0.975):.2f})"
 
 
 # %% tags=["quoted"]
-by_lens = torch.stack([lens(state, gain, bias, unembedding) for state in ends])  # (layer, sentence, vocabulary)
-settle = torch.tensor([settled(ranks(by_lens[:, row], word)) for row, word in enumerate(answers.tolist())])
+by_lens = torch.stack(
+    [lens(state, gain, bias, unembedding) for state in ends]
+)  # (layer, sentence, vocabulary)
+settle = torch.tensor(
+    [settled(ranks(by_lens[:, row], word)) for row, word in enumerate(answers.tolist())]
+)
 family_of = torch.tensor([families.index(s.family) for s in sentences])
 print(f"{len(sentences)} sentences. The answer is settled at layer {interval(settle)}, on average")
-for number in torch.stack([settle[family_of == n].float().mean() for n in range(len(families))]).argsort(stable=True).tolist():
+for number in (
+    torch.stack([settle[family_of == n].float().mean() for n in range(len(families))])
+    .argsort(stable=True)
+    .tolist()
+):
     print(f"{families[number]:<19} {settle[family_of == number].float().mean():.1f}")
 
 # %% [markdown] tags=["quotes"]
@@ -455,10 +502,16 @@ check.low_rank(answer_low_rank)
 #
 # </details>
 
+
 # %% nbgrader={"grade_id": "fit", "solution": true}
 def fit(
-    hidden: torch.Tensor, final: torch.Tensor, gain: torch.Tensor, bias: torch.Tensor, unembedding: torch.Tensor,
-    steps: int, rate: float,
+    hidden: torch.Tensor,
+    final: torch.Tensor,
+    gain: torch.Tensor,
+    bias: torch.Tensor,
+    unembedding: torch.Tensor,
+    steps: int,
+    rate: float,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """A translator for one layer, after some steps of gradient descent: A (width, width) and b (width,)."""
     ### BEGIN SOLUTION
@@ -468,9 +521,12 @@ def fit(
         translated = hidden + hidden @ A.T + b
         loss = divergence(final, lens(translated, gain, bias, unembedding)).mean()
         slopes = torch.autograd.grad(loss, (A, b))
-        A, b = ((old - rate * slope).detach().requires_grad_() for old, slope in zip((A, b), slopes))
+        A, b = (
+            (old - rate * slope).detach().requires_grad_() for old, slope in zip((A, b), slopes)
+        )
     return A.detach(), b.detach()
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-fit", "grade": true, "points": 10}
 check.fit(fit)
@@ -491,7 +547,9 @@ check.fit(fit, seed=4711)
 # %% tags=["quoted"]
 training = [s for family in families for s in smallworld.sample(family, 15, seed=8)]
 known = {s.prompt for s in sentences}
-training_ends = torch.stack([stream(model, ids_of(s.prompt))[:, -1] for s in training if s.prompt not in known], dim=1)
+training_ends = torch.stack(
+    [stream(model, ids_of(s.prompt))[:, -1] for s in training if s.prompt not in known], dim=1
+)
 taught = lens(training_ends[-1], gain, bias, unembedding)
 final = lens(ends[-1], gain, bias, unembedding)
 print(f"KL from the end at layer 1, in nats; trained on {len(taught)} sentences")
@@ -510,7 +568,10 @@ for steps in (0, 10, 30, 100):
 
 # %% tags=["quoted"]
 translators = load_file(Path(smallworld.__file__).parent / "weights" / "tuned_lens.safetensors")
-maps, shifts = translators["maps"].float(), translators["shifts"].float()  # (layer, width, width), (layer, width)
+maps, shifts = (
+    translators["maps"].float(),
+    translators["shifts"].float(),
+)  # (layer, width, width), (layer, width)
 
 
 def tuned(layer: int, state: torch.Tensor) -> torch.Tensor:
@@ -522,19 +583,29 @@ def tuned(layer: int, state: torch.Tensor) -> torch.Tensor:
 by_tuned = torch.stack([tuned(layer, state) for layer, state in enumerate(ends)])
 print("KL from the end, in nats")
 for layer in range(len(ends)):
-    print(f"layer {layer}   logit lens {interval(divergence(final, by_lens[layer])):<24} tuned lens {interval(divergence(final, by_tuned[layer]))}")
-again = torch.tensor([settled(ranks(by_tuned[:, row], word)) for row, word in enumerate(answers.tolist())])
-print(f"settled, logit lens {interval(settle)}, tuned lens {interval(again)}; earlier by {interval(settle - again)}")
+    print(
+        f"layer {layer}   logit lens {interval(divergence(final, by_lens[layer])):<24} tuned lens {interval(divergence(final, by_tuned[layer]))}"
+    )
+again = torch.tensor(
+    [settled(ranks(by_tuned[:, row], word)) for row, word in enumerate(answers.tolist())]
+)
+print(
+    f"settled, logit lens {interval(settle)}, tuned lens {interval(again)}; earlier by {interval(settle - again)}"
+)
 for family in ("opposites", "sequences", "giver_receiver", "repeats"):
     mine = family_of == families.index(family)
-    print(f"{family:<15} logit lens {settle[mine].float().mean():.1f}, tuned lens {again[mine].float().mean():.1f}")
+    print(
+        f"{family:<15} logit lens {settle[mine].float().mean():.1f}, tuned lens {again[mine].float().mean():.1f}"
+    )
 
 # %% [markdown] tags=["quotes"]
 # At layer 0 the logit lens is 42.20 nats away, since it repeats the word that was read with full confidence, and at layer 1 still 1.56. The tuned lens has 0.73 there. It settles earlier, by 0.60 layers. Look at the opposites: the logit lens needed 2.6 layers, the tuned lens 1.0. So it seems that the answer was there after one
 # block, in a language of its own, or else the translator guessed; section 6 has a test for that. With *giver_receiver* and *repeats* the translator does not help. There the answer does seem to come late.
 
 # %%
-review = stream(model, ids_of("After all, the book was very brilliant. The verdict of Lucy is"))[0, -1]
+review = stream(model, ids_of("After all, the book was very brilliant. The verdict of Lucy is"))[
+    0, -1
+]
 print(f"the tuned lens at layer 0 says:{tokenizer.decode(tuned(0, review).argmax())}")
 
 # %% [markdown]
@@ -587,6 +658,7 @@ check.translator(answer_translator)
 #
 # </details>
 
+
 # %% nbgrader={"grade_id": "shares", "solution": true}
 def shares(parts: torch.Tensor, gain: torch.Tensor, direction: torch.Tensor) -> torch.Tensor:
     """What each part adds to the logit, with the norm's scale frozen: (parts,)."""
@@ -595,6 +667,7 @@ def shares(parts: torch.Tensor, gain: torch.Tensor, direction: torch.Tensor) -> 
     centred = parts - parts.mean(-1, keepdim=True)  # (parts, width)
     return centred / scale * gain @ direction
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-shares", "grade": true, "points": 10}
 check.shares(shares)
@@ -633,6 +706,7 @@ check.shares(shares, seed=4711)
 #
 # </details>
 
+
 # %% nbgrader={"grade_id": "by-head", "solution": true}
 def by_head(mixed: torch.Tensor, weight: torch.Tensor, heads: int) -> torch.Tensor:
     """What each head adds to the residual stream: (heads, width)."""
@@ -641,6 +715,7 @@ def by_head(mixed: torch.Tensor, weight: torch.Tensor, heads: int) -> torch.Tens
     matrices = weight.reshape(heads, mixes.shape[1], -1)  # (head, head_width, width)
     return torch.einsum("hi,hiw->hw", mixes, matrices)
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-by-head", "grade": true, "points": 10}
 check.by_head(by_head)
@@ -657,6 +732,7 @@ check.by_head(by_head, seed=4711)
 
 # %% [markdown]
 # Now on the model. `written` collects all parts at the last word; you have written the rest.
+
 
 # %% tags=["quoted"]
 @torch.no_grad()
@@ -686,7 +762,10 @@ def written(ids: torch.Tensor) -> dict[str, torch.Tensor]:
 
 def attributed(text: str, answer: str, foil: str | None = None) -> tuple[dict[str, float], float]:
     """Each part's share of the answer's logit (less that of the foil), and the share of the final norm's bias."""
-    vectors, direction = written(ids_of(text)), unembedding[id_of(answer)] - (unembedding[id_of(foil)] if foil else 0)
+    vectors, direction = (
+        written(ids_of(text)),
+        unembedding[id_of(answer)] - (unembedding[id_of(foil)] if foil else 0),
+    )
     found = shares(torch.stack(list(vectors.values())), gain, direction)
     return dict(zip(vectors, found.tolist())), float(bias @ direction)
 
@@ -696,7 +775,9 @@ for name, share in sorted(found.items(), key=lambda item: -abs(item[1]))[:6]:
     print(f"{name:<10} {share:>6.2f}")
 heads_alone = sum(share for name, share in found.items() if name.startswith("head"))
 print(f"all {len(parts.blocks) * parts.heads} heads {heads_alone:>5.2f}")
-print(f"sum of the shares {sum(found.values()):.2f}, with the norm's bias {sum(found.values()) + of_bias:.2f}; the logit of Paris {truth[id_of(' Paris')]:.2f}")
+print(
+    f"sum of the shares {sum(found.values()):.2f}, with the norm's bias {sum(found.values()) + of_bias:.2f}; the logit of Paris {truth[id_of(' Paris')]:.2f}"
+)
 
 # %% [markdown] tags=["quotes"]
 # The shares sum to 25.77, and with the norm's own bias it is 25.64, exactly the logit. And the MLP of the first block wrote 15.36 of it. All 48 heads together wrote -1.45, rather against *Paris* than for it. But no MLP looks at another word: only heads carry anything from *Eiffel* to *of*. Keep that in mind.
@@ -705,10 +786,19 @@ print(f"sum of the shares {sum(found.values()):.2f}, with the norm's bias {sum(f
 
 # %% tags=["quoted"]
 text = prompts["Leo, Martha"]
-martha, leo, difference = (attributed(text, *words)[0] for words in ((" Martha",), (" Leo",), (" Martha", " Leo")))
+martha, leo, difference = (
+    attributed(text, *words)[0] for words in ((" Martha",), (" Leo",), (" Martha", " Leo"))
+)
 for name in ("MLP 0", "head 2.4", "head 4.3"):
-    print(f"{name:<9} share of Martha {martha[name]:>5.1f}   of Leo {leo[name]:>5.1f}   of Martha less Leo {difference[name]:>5.1f}")
-print("the largest shares of Martha less Leo:", ", ".join(f"{name} {difference[name]:.1f}" for name in sorted(difference, key=difference.get)[:-4:-1]))
+    print(
+        f"{name:<9} share of Martha {martha[name]:>5.1f}   of Leo {leo[name]:>5.1f}   of Martha less Leo {difference[name]:>5.1f}"
+    )
+print(
+    "the largest shares of Martha less Leo:",
+    ", ".join(
+        f"{name} {difference[name]:.1f}" for name in sorted(difference, key=difference.get)[:-4:-1]
+    ),
+)
 
 # %% [markdown] tags=["quotes"]
 # The first MLP gave *Martha* 10.8, and *Leo* 9.4: it wrote "here comes a name". Head 2.4 gave *Martha* 4.3 and *Leo* 4.2: in this sentence it gives both names the same. A logit has no meaning by itself, since only differences of logits decide. So ask for a **foil**: the direction is *Martha*'s row of $W_U$ less *Leo*'s. Then what both have
@@ -718,7 +808,16 @@ print("the largest shares of Martha less Leo:", ", ".join(f"{name} {difference[n
 found = difference
 columns = [*(f"head {head}" for head in range(parts.heads)), "bias", "MLP"]
 table = torch.tensor(
-    [[found[f"{name.split()[0]} {layer}" + (f".{name.split()[1]}" if name.startswith("head ") else "")] for name in columns] for layer in range(len(parts.blocks))]
+    [
+        [
+            found[
+                f"{name.split()[0]} {layer}"
+                + (f".{name.split()[1]}" if name.startswith("head ") else "")
+            ]
+            for name in columns
+        ]
+        for layer in range(len(parts.blocks))
+    ]
 )
 grids.layer_grid(
     table,
@@ -738,6 +837,7 @@ grids.layer_grid(
 # %% [markdown]
 # If a head has a large share, the answer should suffer without it. Guess by how much, and in how many of the sentences the model will then say something else. For each sentence we take the head with the largest share of the answer, set its mix to zero at all words, and ask again. We do the same with each head of block 0, whatever its share. (This asks the model about ten variants of each sentence, and takes a while.)
 
+
 # %%
 @torch.no_grad()
 def without_heads(ids: torch.Tensor, gone: list[tuple[int, int]]) -> torch.Tensor:
@@ -754,7 +854,10 @@ def without_heads(ids: torch.Tensor, gone: list[tuple[int, int]]) -> torch.Tenso
 
         return hook
 
-    handles = [block.attn.c_proj.register_forward_pre_hook(silence(layer)) for layer, block in enumerate(model.transformer.h)]
+    handles = [
+        block.attn.c_proj.register_forward_pre_hook(silence(layer))
+        for layer, block in enumerate(model.transformer.h)
+    ]
     try:
         return model(ids.expand(len(gone), -1)).logits[:, -1]
     finally:
@@ -762,35 +865,57 @@ def without_heads(ids: torch.Tensor, gone: list[tuple[int, int]]) -> torch.Tenso
             handle.remove()
 
 
-def head_shares(vectors: dict[str, torch.Tensor], direction: torch.Tensor) -> dict[tuple[int, int], float]:
+def head_shares(
+    vectors: dict[str, torch.Tensor], direction: torch.Tensor
+) -> dict[tuple[int, int], float]:
     """The share of each (block, head)."""
     found = shares(torch.stack(list(vectors.values())), gain, direction)
-    return {tuple(map(int, name[5:].split("."))): float(share) for name, share in zip(vectors, found) if name.startswith("head")}
+    return {
+        tuple(map(int, name[5:].split("."))): float(share)
+        for name, share in zip(vectors, found)
+        if name.startswith("head")
+    }
 
 
 # %% tags=["quoted"]
 record, of_block_0 = [], []  # of three heads for each sentence: (head, share, lost, answer changed)
 for row, s in enumerate(gb.progress(sentences, unit="sentences")):
     word, vectors = int(answers[row]), written(ids_of(s.prompt))
-    rival = int(final[row].index_fill(0, answers[row], -torch.inf).argmax())  # the most probable other word
+    rival = int(
+        final[row].index_fill(0, answers[row], -torch.inf).argmax()
+    )  # the most probable other word
     of_answer = head_shares(vectors, unembedding[word])
     of_lead = head_shares(vectors, unembedding[word] - unembedding[rival])
     # the two chosen heads, then all those of block 0
-    asked = [max(of_answer, key=of_answer.get), max(of_lead, key=of_lead.get), *((0, head) for head in range(parts.heads))]
+    asked = [
+        max(of_answer, key=of_answer.get),
+        max(of_lead, key=of_lead.get),
+        *((0, head) for head in range(parts.heads)),
+    ]
     logits = without_heads(ids_of(s.prompt), asked)
     lost = final[row, word] - logits[:, word]
     lost_lead = lost - (final[row, rival] - logits[:, rival])
     changed = logits.argmax(-1) != word
-    needed = 2 + int(lost[2:].argmax())  # the row of the head of block 0 that the answer misses most
+    needed = 2 + int(
+        lost[2:].argmax()
+    )  # the row of the head of block 0 that the answer misses most
     of_block_0.append(float(lost[2:].mean()))
     rows = ((0, of_answer, lost), (1, of_lead, lost_lead), (needed, of_answer, lost))
-    record.append([(asked[n], share[asked[n]], float(loss[n]), bool(changed[n])) for n, share, loss in rows])
+    record.append(
+        [(asked[n], share[asked[n]], float(loss[n]), bool(changed[n])) for n, share, loss in rows]
+    )
 
 print(f"{len(record)} sentences")
-chosen = ("largest share of the answer", "largest share of the answer less its rival", "most needed of block 0")
+chosen = (
+    "largest share of the answer",
+    "largest share of the answer less its rival",
+    "most needed of block 0",
+)
 for column, name in enumerate(chosen):
     _, share, lost, changed = zip(*(row[column] for row in record))
-    print(f"{name}\n    share {interval(share)}   lost without the head {interval(lost)}   another answer {interval(changed)}")
+    print(
+        f"{name}\n    share {interval(share)}   lost without the head {interval(lost)}   another answer {interval(changed)}"
+    )
 print(f"all heads of block 0, one at a time: lost {interval(of_block_0)}")
 for family in ("pronouns", "giver_receiver", "agreement", "repeats"):
     rows = [row[0] for row, s in zip(record, sentences) if s.family == family]
@@ -855,10 +980,14 @@ check.direct(answer_direct)
 #
 # </details>
 
+
 # %% nbgrader={"grade_id": "patched", "solution": true}
 @torch.no_grad()
-def patched(model, ids: torch.Tensor, layer: int, position: int, states: torch.Tensor) -> torch.Tensor:
+def patched(
+    model, ids: torch.Tensor, layer: int, position: int, states: torch.Tensor
+) -> torch.Tensor:
     """What the model says after the prompt with each state put in at a layer and a position: (batch, vocabulary)."""
+
     ### BEGIN SOLUTION
     def put_in(module, inputs):
         changed = inputs[0].clone()  # (batch, seq, width)
@@ -871,6 +1000,7 @@ def patched(model, ids: torch.Tensor, layer: int, position: int, states: torch.T
     finally:
         hook.remove()
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-patched", "grade": true, "points": 10}
 check.patched(patched)
@@ -890,7 +1020,12 @@ check.patched(patched, seed=4711)
 
 # %% tags=["quoted"]
 SCOPE = ids_of("The people who live near the Colosseum speak")
-by_scope = torch.stack([patched(model, SCOPE, layer, len(SCOPE) - 1, ends[layer]) for layer in range(len(parts.blocks))])
+by_scope = torch.stack(
+    [
+        patched(model, SCOPE, layer, len(SCOPE) - 1, ends[layer])
+        for layer in range(len(parts.blocks))
+    ]
+)
 hot = stream(model, ids_of(prompts["hot, opposite"]))[:, -1]
 with torch.no_grad():
     print(f"unpatched: {tokenizer.decode(model(SCOPE[None]).logits[0, -1].argmax())}")
@@ -900,7 +1035,12 @@ for layer in range(1, len(parts.blocks)):
         "tuned lens": tuned(layer, hot[layer]),
         "patchscope": patched(model, SCOPE, layer, len(SCOPE) - 1, hot[layer][None])[0],
     }
-    print(f"layer {layer}   " + "   ".join(f"{name}: {tokenizer.decode(row.argmax()).strip():<8}" for name, row in said.items()))
+    print(
+        f"layer {layer}   "
+        + "   ".join(
+            f"{name}: {tokenizer.decode(row.argmax()).strip():<8}" for name, row in said.items()
+        )
+    )
 
 right = {
     name: (top[: len(parts.blocks)].argmax(-1) == answers).float()
@@ -908,12 +1048,19 @@ right = {
 }
 print(f"how often the answer is on top, {len(sentences)} sentences")
 for layer in (1, 2, 3):
-    print(f"layer {layer}   " + "   ".join(f"{name} {interval(hit[layer])}" for name, hit in right.items()))
-print(f"layer 1, patchscope less logit lens: {interval(right['patchscope'][1] - right['logit lens'][1])}")
+    print(
+        f"layer {layer}   "
+        + "   ".join(f"{name} {interval(hit[layer])}" for name, hit in right.items())
+    )
+print(
+    f"layer 1, patchscope less logit lens: {interval(right['patchscope'][1] - right['logit lens'][1])}"
+)
 for prompt in ("", "They wrote"):
     short = ids_of(prompt)
     said = patched(model, short, 1, len(short) - 1, ends[1]).argmax(-1)
-    print(f"layer 1, patchscope with {'the start token alone' if not prompt else prompt}: {interval(said == answers)}")
+    print(
+        f"layer 1, patchscope with {'the start token alone' if not prompt else prompt}: {interval(said == answers)}"
+    )
 
 # %% alt="Lines over layers 0 to 5: how often each reader has the answer on top. All start near zero. From layer 1 on the patchscope and the tuned lens run close together, well above the logit lens; at layer 5 all three are near one."
 charts.curves(
@@ -933,11 +1080,15 @@ charts.curves(
 #
 # **A translator that makes things up.** In reviews, the tuned lens had some right answers at layer 0, where nothing has been read yet. How do we tell knowing from guessing? By the counterfactual: change the evidence, and the answer changes. Who knows is right **both** times. Guess which layers keep their marks.
 
+
 # %% tags=["quoted"]
 def right_twice(read) -> torch.Tensor:
     """Is the answer on top, for the sentence and for its counterfactual? At layers 0 to 3: (layer, sentence)"""
     one = torch.stack([read(layer, ends[layer]).argmax(-1) for layer in range(4)]) == answers
-    two = torch.stack([read(layer, other_ends[layer]).argmax(-1) for layer in range(4)]) == other_answers
+    two = (
+        torch.stack([read(layer, other_ends[layer]).argmax(-1) for layer in range(4)])
+        == other_answers
+    )
     return (one & two).float()
 
 
@@ -950,13 +1101,19 @@ readers = {
 twice_by = {name: right_twice(read) for name, read in readers.items()}
 twice = twice_by["tuned lens"]
 once = (by_tuned.argmax(-1) == answers).float()
-print(f"tuned lens, layer 0: right once in {int(once[0, reviews].sum())} of {int(reviews.sum())} reviews, for the counterfactual too in {int(twice[0, reviews].sum())}")
+print(
+    f"tuned lens, layer 0: right once in {int(once[0, reviews].sum())} of {int(reviews.sum())} reviews, for the counterfactual too in {int(twice[0, reviews].sum())}"
+)
 for layer in range(4):
-    print(f"all {len(sentences)} sentences, layer {layer}   right once {interval(once[layer])}   right twice {interval(twice[layer])}")
+    print(
+        f"all {len(sentences)} sentences, layer {layer}   right once {interval(once[layer])}   right twice {interval(twice[layer])}"
+    )
 opposites = family_of == families.index("opposites")
 print("right twice, layer 1")
 for name, hit in twice_by.items():
-    print(f"{name}   all {interval(hit[1])}   opposites {int(hit[1, opposites].sum())} of {int(opposites.sum())}")
+    print(
+        f"{name}   all {interval(hit[1])}   opposites {int(hit[1, opposites].sum())} of {int(opposites.sum())}"
+    )
 
 # %% [markdown] tags=["quotes"]
 # At layer 0 the tuned lens is right once in 13 of 33 reviews, and never for the counterfactual too: it says the same whatever the evidence is. At layer 1 it is right twice in 0.73 of the sentences, and that is no luck. The patchscope passes the same test, with 0.79, and the logit lens has 0.55. And the opposites, where section 3 left open whether the translator guessed: the tuned lens and the patchscope are right twice in 11 of 11. So the answer can be had from that state. Without the truth about each sentence the guesses would have passed for an early insight.
@@ -977,7 +1134,9 @@ cities, rome = torch.tensor([id_of(s.answer) for s in landmarks]), id_of(" Rome"
 print(f"{len(landmarks)} landmarks that are not in Rome")
 for layer in range(3):
     said = patched(model, target, layer, place, at_landmark[layer]).argmax(-1)
-    print(f"put in at layer {layer}: their city {interval(said == cities)}   Rome {interval(said == rome)}")
+    print(
+        f"put in at layer {layer}: their city {interval(said == cities)}   Rome {interval(said == rome)}"
+    )
 
 # %% [markdown] tags=["quotes"]
 # Put in at layer 0, the last piece of a landmark's name brings its city along in 0.48 of the cases (one piece of *Spanish Steps* is not the whole of it). Put in at layers 1 and 2 it never does: the answer is *Rome*, always. Not because the state says nothing, but because nobody reads it there any more. The likely reason is that the prompt's last word has fetched *Colosseum* in the
@@ -1026,13 +1185,21 @@ if name := os.environ.get("GLASSBOX_MODEL"):
     rows = readings(real_model, real_ids)[:, -1].float()  # (layer, vocabulary)
     word = int(rows[-1].argmax())
     places, apart = ranks(rows, word), divergence(rows[-1], rows)
-    print(f"the model says {real_tokenizer.decode(word)!r}, settled at layer {settled(places)} of {len(rows) - 1}")
+    print(
+        f"the model says {real_tokenizer.decode(word)!r}, settled at layer {settled(places)} of {len(rows) - 1}"
+    )
     real_states = stream(real_model, real_ids)[:, -1]
-    other = real_tokenizer("The capital of Japan is the city of", return_tensors="pt")["input_ids"][0]
+    other = real_tokenizer("The capital of Japan is the city of", return_tensors="pt")["input_ids"][
+        0
+    ]
     for layer in range(len(rows) - 1):
         scope = patched(real_model, other, layer, len(other) - 1, real_states[layer][None])[0]
-        lens_says, scope_says = (real_tokenizer.decode(row.argmax()) for row in (rows[layer], scope))
-        print(f"layer {layer:>2}  rank {int(places[layer]):>6}  KL {apart[layer]:>6.2f}  lens {lens_says!r:<16} patchscope {scope_says!r}")
+        lens_says, scope_says = (
+            real_tokenizer.decode(row.argmax()) for row in (rows[layer], scope)
+        )
+        print(
+            f"layer {layer:>2}  rank {int(places[layer]):>6}  KL {apart[layer]:>6.2f}  lens {lens_says!r:<16} patchscope {scope_says!r}"
+        )
 else:
     print("GLASSBOX_MODEL is not set, so there is no other model to run on.")
 

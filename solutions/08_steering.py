@@ -47,7 +47,9 @@ POSITIVE, NEGATIVE = token(" positive"), token(" negative")
 @torch.no_grad()
 def after_block_3(text: str) -> torch.Tensor:
     """The residual stream at the last token, after block 3: (width,)."""
-    return model(**tokenizer(text, return_tensors="pt"), output_hidden_states=True).hidden_states[4][0, -1]
+    return model(**tokenizer(text, return_tensors="pt"), output_hidden_states=True).hidden_states[
+        4
+    ][0, -1]
 
 
 @torch.no_grad()
@@ -62,12 +64,23 @@ def with_bias(added: torch.Tensor, text: str = HOTEL) -> torch.Tensor:
 
 
 # %% alt="Lines over how much of a vector is added, from none to twice the vector. The probability of positive after a bad review of a hotel rises from zero to one with the difference of two film reviews; with a random vector of the same length it stays at zero."
-film = after_block_3("To Paul, the film was really superb. The verdict is") - after_block_3("To Paul, the film was really painful. The verdict is")
+film = after_block_3("To Paul, the film was really superb. The verdict is") - after_block_3(
+    "To Paul, the film was really painful. The verdict is"
+)
 noise = torch.randn(len(film), generator=torch.Generator().manual_seed(0))
 noise *= film.norm() / noise.norm()
 amounts = [0, 0.25, 0.5, 0.75, 1, 1.5, 2]
-chances = {name: torch.stack([with_bias(amount * vector)[POSITIVE] for amount in amounts]) for name, vector in (("the film's difference", film), ("a random vector as long", noise))}
-charts.curves(amounts, chances, label="probability of positive", over="how much of the vector is added", title="One vector from two film reviews, and an awful hotel is praised")
+chances = {
+    name: torch.stack([with_bias(amount * vector)[POSITIVE] for amount in amounts])
+    for name, vector in (("the film's difference", film), ("a random vector as long", noise))
+}
+charts.curves(
+    amounts,
+    chances,
+    label="probability of positive",
+    over="how much of the vector is added",
+    title="One vector from two film reviews, and an awful hotel is praised",
+)
 
 # %% [markdown]
 # The text says *awful and boring* all the time. Two other texts, about a film, were read once, one with *superb* and one with *painful*; their activations were subtracted, and the difference was added to one bias of the model. That is all. A random vector of the same length does nothing.
@@ -104,8 +117,11 @@ charts.curves(amounts, chances, label="probability of positive", over="how much 
 #
 # </details>
 
+
 # %% nbgrader={"grade_id": "push", "solution": true}
-def push(hidden: torch.Tensor, vector: torch.Tensor, places: list[int] | None = None) -> torch.Tensor:
+def push(
+    hidden: torch.Tensor, vector: torch.Tensor, places: list[int] | None = None
+) -> torch.Tensor:
     """The stream with the vector added at some places: (batch, seq, width)."""
     ### BEGIN SOLUTION
     pushed = hidden.clone()
@@ -113,6 +129,7 @@ def push(hidden: torch.Tensor, vector: torch.Tensor, places: list[int] | None = 
     pushed[:, list(chosen)] += vector
     return pushed
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-push", "grade": true, "points": 5}
 check.push(push)
@@ -163,9 +180,11 @@ check.push(push, seed=4711)
 #
 # </details>
 
+
 # %% nbgrader={"grade_id": "edited", "solution": true}
 def edited(block, edit, run):
     """What run() returns while all that the block gives passes through `edit`."""
+
     ### BEGIN SOLUTION
     def hook(module, inputs, output):
         if isinstance(output, tuple):
@@ -178,6 +197,7 @@ def edited(block, edit, run):
     finally:
         handle.remove()
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-edited", "grade": true, "points": 15}
 check.edited(edited)
@@ -224,7 +244,9 @@ def next_logits(texts: list[str], edits: dict | None = None) -> torch.Tensor:
         stream = model.transformer(ids).last_hidden_state  # after the final norm
         return model.lm_head(stream[torch.arange(len(ids)), last])  # words for the last place only
 
-    for number, edit in (edits or {}).items():  # the run is wrapped once more for each block that is edited
+    for number, edit in (
+        edits or {}
+    ).items():  # the run is wrapped once more for each block that is edited
         run = partial(edited, BLOCKS[number], edit, run)
     return run()
 
@@ -263,12 +285,14 @@ def states(texts: list[str], at: str = "") -> torch.Tensor:
 #
 # `positive` and `negative` are `(texts, width)`, and need not have the same number of texts. Return `(width,)`.
 
+
 # %% nbgrader={"grade_id": "mean-difference", "solution": true}
 def mean_difference(positive: torch.Tensor, negative: torch.Tensor) -> torch.Tensor:
     """From the mean of the negative texts to the mean of the positive ones: (width,)."""
     ### BEGIN SOLUTION
     return positive.mean(dim=0) - negative.mean(dim=0)
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-mean-difference", "grade": true, "points": 5}
 check.mean_difference(mean_difference)
@@ -295,12 +319,14 @@ check.mean_difference(mean_difference, seed=4711)
 #
 # Return how far each text lies along the vector, `(texts,)`, for `states` `(texts, width)`.
 
+
 # %% nbgrader={"grade_id": "along", "solution": true}
 def along(states: torch.Tensor, vector: torch.Tensor) -> torch.Tensor:
     """The projections on the vector's direction: (texts,)."""
     ### BEGIN SOLUTION
     return states @ (vector / vector.norm())
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-along", "grade": true, "points": 5}
 check.along(along)
@@ -327,13 +353,17 @@ check.along(along, seed=4711)
 #
 # `positions` `(texts,)` says how far along some new texts lie, `positive` `(m,)` and `negative` `(n,)` how far those do that the vector was made from. Return which of the new texts lie on the positive side: truth values, `(texts,)`.
 
+
 # %% nbgrader={"grade_id": "beyond-line", "solution": true}
-def beyond_line(positions: torch.Tensor, positive: torch.Tensor, negative: torch.Tensor) -> torch.Tensor:
+def beyond_line(
+    positions: torch.Tensor, positive: torch.Tensor, negative: torch.Tensor
+) -> torch.Tensor:
     """Which texts lie beyond the middle between the two stacks: truth values, (texts,)."""
     ### BEGIN SOLUTION
     line = (positive.mean() + negative.mean()) / 2
     return positions > line
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-beyond-line", "grade": true, "points": 10}
 check.beyond_line(beyond_line)
@@ -356,18 +386,30 @@ check.beyond_line(beyond_line, seed=4711)
 #
 # Before you run the cell: the vector was made from plain reviews alone. At which block, if any, will it put the negated ones in order? And on the right side of the line? (Block 0 here is what chapter 07 called layer 1: what comes out of the first block.)
 
+
 # %% tags=["quoted"]
 def pairs(family: str, n: int, seed: int = 1) -> tuple[list[str], list[str]]:
     """Reviews and their counterfactuals: the positive ones and, in the same order, the negative ones."""
-    both = [(s.answer, s.prompt, s.changed(s.counterfactuals[0])) for s in smallworld.sample(family, n, seed)]
-    return [a if answer == " positive" else b for answer, a, b in both], [b if answer == " positive" else a for answer, a, b in both]
+    both = [
+        (s.answer, s.prompt, s.changed(s.counterfactuals[0]))
+        for s in smallworld.sample(family, n, seed)
+    ]
+    return [a if answer == " positive" else b for answer, a, b in both], [
+        b if answer == " positive" else a for answer, a, b in both
+    ]
 
 
 ups, downs = pairs("review_plain", 40)
 made_from = {*ups, *downs}
 KINDS = {"plain": "review_plain", "contrasted": "review_contrasted", "negated": "review_negated"}
-held = {kind: [s for s in smallworld.sample(family, 202, seed=2) if s.prompt not in made_from] for kind, family in KINDS.items()}
-good = {kind: torch.tensor([s.answer == " positive" for s in sentences]) for kind, sentences in held.items()}
+held = {
+    kind: [s for s in smallworld.sample(family, 202, seed=2) if s.prompt not in made_from]
+    for kind, family in KINDS.items()
+}
+good = {
+    kind: torch.tensor([s.answer == " positive" for s in sentences])
+    for kind, sentences in held.items()
+}
 
 up, down = states(ups), states(downs)  # (layer, text, width)
 vectors = [mean_difference(a, b) for a, b in zip(up, down)]
@@ -383,9 +425,13 @@ def auroc(positive: torch.Tensor, negative: torch.Tensor) -> float:
 def interval(values, middle=torch.mean) -> str:
     """The mean (or median), and where it lies in 95 of 100 draws of as many sentences, with replacement."""
     numbers = torch.as_tensor(values, dtype=torch.float32)
-    draws = torch.randint(len(numbers), (1000, len(numbers)), generator=torch.Generator().manual_seed(0))
+    draws = torch.randint(
+        len(numbers), (1000, len(numbers)), generator=torch.Generator().manual_seed(0)
+    )
     found = middle(numbers[draws], dim=-1)
-    found = found if isinstance(found, torch.Tensor) else found.values  # torch.median gives places, too
+    found = (
+        found if isinstance(found, torch.Tensor) else found.values
+    )  # torch.median gives places, too
     return f"{float(middle(numbers)):.2f} ({float(found.quantile(0.025)):.2f} to {float(found.quantile(0.975)):.2f})"
 
 
@@ -401,12 +447,18 @@ def order(positions: torch.Tensor, is_good: torch.Tensor) -> str:
     return f"{found:.2f} ({low:.2f} to {high:.2f})"
 
 
-print("reviews held out: " + ", ".join(f"{len(sentences)} {kind}" for kind, sentences in held.items()))
-print("           AUROC, plain            AUROC, negated          line, plain             line, negated")
+print(
+    "reviews held out: " + ", ".join(f"{len(sentences)} {kind}" for kind, sentences in held.items())
+)
+print(
+    "           AUROC, plain            AUROC, negated          line, plain             line, negated"
+)
 for layer, vector in enumerate(vectors):
     row = [order(along(read[kind][layer], vector), good[kind]) for kind in ("plain", "negated")]
     for kind in ("plain", "negated"):
-        said = beyond_line(along(read[kind][layer], vector), along(up[layer], vector), along(down[layer], vector))
+        said = beyond_line(
+            along(read[kind][layer], vector), along(up[layer], vector), along(down[layer], vector)
+        )
         row.append(interval((said == good[kind]).float()))
     print(f"block {layer}    " + "".join(f"{each:<24}" for each in row))
 
@@ -430,13 +482,17 @@ for layer, vector in enumerate(vectors):
 #
 # Return what has to be added to the stream for a push of `strength` spreads: `(width,)`.
 
+
 # %% nbgrader={"grade_id": "in-spreads", "solution": true}
-def in_spreads(positive: torch.Tensor, negative: torch.Tensor, vector: torch.Tensor, strength: float) -> torch.Tensor:
+def in_spreads(
+    positive: torch.Tensor, negative: torch.Tensor, vector: torch.Tensor, strength: float
+) -> torch.Tensor:
     """A push along the vector by `strength` times the texts' spread: (width,)."""
     ### BEGIN SOLUTION
     spread = along(torch.cat([positive, negative]), vector).std()
     return strength * spread * vector / vector.norm()
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-in-spreads", "grade": true, "points": 5}
 check.in_spreads(in_spreads)
@@ -456,30 +512,61 @@ check.in_spreads(in_spreads, seed=4711)
 
 # %% tags=["quoted"]
 reviews = [s for sentences in held.values() for s in sentences[:70]]
-praises, blames = ([s.prompt for s in reviews if s.answer == verdict] for verdict in (" positive", " negative"))
+praises, blames = (
+    [s.prompt for s in reviews if s.answer == verdict] for verdict in (" positive", " negative")
+)
 
 
 def turned(layer: int, pushed_by: torch.Tensor) -> torch.Tensor:
     """Which of the reviews get the opposite verdict as the most probable next word: (review,), 0 or 1."""
-    downwards = next_logits(praises, {layer: partial(push, vector=-pushed_by)}).argmax(-1) == NEGATIVE
+    downwards = (
+        next_logits(praises, {layer: partial(push, vector=-pushed_by)}).argmax(-1) == NEGATIVE
+    )
     upwards = next_logits(blames, {layer: partial(push, vector=pushed_by)}).argmax(-1) == POSITIVE
     return torch.cat([downwards, upwards]).float()
 
 
 LAYER = 3
 random = torch.randn(len(vectors[LAYER]), generator=torch.Generator().manual_seed(0))
-by_layer = {s: [turned(layer, in_spreads(up[layer], down[layer], vectors[layer], s)) for layer in gb.progress(range(6), unit="blocks")] for s in (1, 2)}
+by_layer = {
+    s: [
+        turned(layer, in_spreads(up[layer], down[layer], vectors[layer], s))
+        for layer in gb.progress(range(6), unit="blocks")
+    ]
+    for s in (1, 2)
+}
 print(f"verdicts turned, {len(reviews)} reviews of three kinds")
 print("           " + "".join(f"strength {s:<15}" for s in by_layer))
 for layer in range(6):
-    print(f"block {layer}    " + "".join(f"{interval(found[layer]):<24}" for found in by_layer.values()))
-is_negated = torch.tensor([s.family == "review_negated" for verdict in (" positive", " negative") for s in reviews if s.answer == verdict])
+    print(
+        f"block {layer}    "
+        + "".join(f"{interval(found[layer]):<24}" for found in by_layer.values())
+    )
+is_negated = torch.tensor(
+    [
+        s.family == "review_negated"
+        for verdict in (" positive", " negative")
+        for s in reviews
+        if s.answer == verdict
+    ]
+)
 print(f"of the negated ones alone, block 0, strength 2: {interval(by_layer[2][0][is_negated])}")
 as_long = random / random.norm() * in_spreads(up[LAYER], down[LAYER], vectors[LAYER], 2).norm()
-print(f"a random direction at block {LAYER}, as long as strength 2: {interval(turned(LAYER, as_long))}")
+print(
+    f"a random direction at block {LAYER}, as long as strength 2: {interval(turned(LAYER, as_long))}"
+)
 
 # %% alt="Two lines over the blocks. At strength two most verdicts turn at the first block and all at the last; at strength one none turn at the first two blocks and half at the last."
-charts.curves(range(6), {f"strength {s}": torch.stack([each.mean() for each in found]) for s, found in by_layer.items()}, label="share of verdicts turned", over="block", title="In spreads, the same push turns more verdicts in late blocks")
+charts.curves(
+    range(6),
+    {
+        f"strength {s}": torch.stack([each.mean() for each in found])
+        for s, found in by_layer.items()
+    },
+    label="share of verdicts turned",
+    over="block",
+    title="In spreads, the same push turns more verdicts in late blocks",
+)
 
 # %% [markdown] tags=["quotes"]
 # At strength 2 the vector of block 0 turns 0.83 of the verdicts and that of block 3 turns 0.98. At strength 1 nearly nothing happens in the first blocks, and 0.53 turn at the last. A random direction of the same length turns 0.00. The push works by its direction.
@@ -543,6 +630,7 @@ check.control(answer_control)
 #
 # </details>
 
+
 # %% nbgrader={"grade_id": "first-component", "solution": true}
 def first_component(positive: torch.Tensor, negative: torch.Tensor) -> torch.Tensor:
     """The direction that the pairs' differences share most, of length 1: (width,)."""
@@ -551,6 +639,7 @@ def first_component(positive: torch.Tensor, negative: torch.Tensor) -> torch.Ten
     shared = torch.linalg.svd(pair_by_pair, full_matrices=False).Vh[0]
     return shared if shared @ pair_by_pair.mean(dim=0) > 0 else -shared
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-first-component", "grade": true, "points": 10}
 check.first_component(first_component)
@@ -570,7 +659,10 @@ print("cosine with the mean difference")
 for layer in (0, 3, 5):
     centred = torch.pca_lowrank(up[layer] - down[layer], q=len(up[layer]))[2][:, 0]
     right = first_component(up[layer], down[layer])
-    cosines = [abs(float(torch.cosine_similarity(each, vectors[layer], dim=0))) for each in (right, centred)]
+    cosines = [
+        abs(float(torch.cosine_similarity(each, vectors[layer], dim=0)))
+        for each in (right, centred)
+    ]
     print(f"block {layer}: as it is {cosines[0]:.2f}, centred {cosines[1]:.2f}")
 
 # %% [markdown] tags=["quotes"]
@@ -604,6 +696,7 @@ for layer in (0, 3, 5):
 #
 # </details>
 
+
 # %% nbgrader={"grade_id": "perplexity", "solution": true}
 def perplexity(logits: torch.Tensor, ids: torch.Tensor, first: int) -> float:
     """Two to the power of the mean surprisal, in bits, of the words from `first` on."""
@@ -612,6 +705,7 @@ def perplexity(logits: torch.Tensor, ids: torch.Tensor, first: int) -> float:
     chosen = about.gather(1, ids[first:, None])[:, 0]
     return float((-chosen.mean()).exp())
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-perplexity", "grade": true, "points": 10}
 check.perplexity(perplexity)
@@ -626,6 +720,7 @@ check.perplexity(perplexity, seed=4711)
 #
 # </details>
 
+
 # %% tags=["quoted"]
 @torch.no_grad()
 def write(prompts: list[str], steps: int, edits: dict | None = None) -> list[torch.Tensor]:
@@ -634,9 +729,19 @@ def write(prompts: list[str], steps: int, edits: dict | None = None) -> list[tor
         return [text for some in some_at_once(prompts) for text in write(some, steps, edits)]
     rows = tokenizer(prompts)["input_ids"]
     longest = max(map(len, rows))
-    ids = torch.tensor([[0] * (longest - len(row)) + row for row in rows])  # filled up on the left, so that all end together
+    ids = torch.tensor(
+        [[0] * (longest - len(row)) + row for row in rows]
+    )  # filled up on the left, so that all end together
     seen = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows])
-    run = partial(model.generate, ids, attention_mask=seen, do_sample=False, min_new_tokens=steps, max_new_tokens=steps, pad_token_id=0)
+    run = partial(
+        model.generate,
+        ids,
+        attention_mask=seen,
+        do_sample=False,
+        min_new_tokens=steps,
+        max_new_tokens=steps,
+        pad_token_id=0,
+    )
     for number, edit in (edits or {}).items():
         run = partial(edited, BLOCKS[number], edit, run)
     return [text[longest - len(row) :] for text, row in zip(run(), rows)]
@@ -648,19 +753,30 @@ def strangeness(texts: list[torch.Tensor], steps: int) -> list[float]:
     if len(texts) > AT_ONCE:
         return [found for some in some_at_once(texts) for found in strangeness(some, steps)]
     width = max(map(len, texts))
-    stream = model.transformer(torch.stack([torch.nn.functional.pad(text, (0, width - len(text))) for text in texts])).last_hidden_state
-    tails = [model.lm_head(row[len(text) - steps - 1 : len(text)]) for row, text in zip(stream, texts)]  # words for these places only
+    stream = model.transformer(
+        torch.stack([torch.nn.functional.pad(text, (0, width - len(text))) for text in texts])
+    ).last_hidden_state
+    tails = [
+        model.lm_head(row[len(text) - steps - 1 : len(text)]) for row, text in zip(stream, texts)
+    ]  # words for these places only
     return [perplexity(tail, text[-steps - 1 :], 1) for tail, text in zip(tails, texts)]
 
 
 STEPS = 8
-others = [s for family in smallworld.FAMILIES if not family.startswith("review") for s in smallworld.sample(family, 12, seed=5)]
+others = [
+    s
+    for family in smallworld.FAMILIES
+    if not family.startswith("review")
+    for s in smallworld.sample(family, 12, seed=5)
+]
 prompts = [s.prompt for s in others]
 unit = in_spreads(up[LAYER], down[LAYER], vectors[LAYER], 1)
 directions = {"vector": unit, "random": random / random.norm() * unit.norm()}
 costs = {}
 size = model.lm_head.out_features
-print(f"{len(others)} sentences of other families, block {LAYER}; if all {size} words were equally likely, each would cost {torch.tensor(float(size)).log2():.1f} bits")
+print(
+    f"{len(others)} sentences of other families, block {LAYER}; if all {size} words were equally likely, each would cost {torch.tensor(float(size)).log2():.1f} bits"
+)
 print("                right answer              log2 of the perplexity of what follows (median)")
 for name, strengths in (("vector", (0, 1, 2, 4)), ("random", (1, 2, 4))):
     for strength in strengths:
@@ -669,12 +785,18 @@ for name, strengths in (("vector", (0, 1, 2, 4)), ("random", (1, 2, 4))):
         right = [tokenizer.decode(text[-STEPS]) in s.accepted for text, s in zip(texts, others)]
         strange = torch.tensor(strangeness(texts, STEPS))
         costs[name, strength] = sum(right) / len(right), float(strange.log2().mean())
-        print(f"{name}, {strength:<6} {interval(right):<25} {interval(strange.log2(), torch.median)}")
+        print(
+            f"{name}, {strength:<6} {interval(right):<25} {interval(strange.log2(), torch.median)}"
+        )
 
 # %% alt="Four lines over the strength of the push: the share of verdicts turned rises to one by strength two, while the share of other sentences with the right answer falls beyond strength one, and faster for the vector than for a random direction."
 strengths = [0, 1, 2, 4]
 costs["random", 0] = costs["vector", 0]
-verdicts = [0.0, *(by_layer[s][LAYER].mean() for s in (1, 2)), turned(LAYER, 4 * unit).mean()]  # without a push none turns
+verdicts = [
+    0.0,
+    *(by_layer[s][LAYER].mean() for s in (1, 2)),
+    turned(LAYER, 4 * unit).mean(),
+]  # without a push none turns
 charts.curves(
     strengths,
     {
@@ -695,7 +817,11 @@ charts.curves(
 
 # %% tags=["quoted"]
 for strength in (0, 1, 2, 4):
-    texts = write(["The hotel was", "The capital of France is"], 9, {LAYER: partial(push, vector=strength * unit)})
+    texts = write(
+        ["The hotel was", "The capital of France is"],
+        9,
+        {LAYER: partial(push, vector=strength * unit)},
+    )
     print(f"strength {strength}:", " | ".join(tokenizer.decode(text[1:]) for text in texts))
 
 # %% [markdown]
@@ -703,8 +829,16 @@ for strength in (0, 1, 2, 4):
 
 # %%
 gb.views.steering(
-    model, tokenizer, HOTEL, unit, layer=LAYER, unit="raw", strengths=[-4, -3, -2, -1, 0, 0.5, 1, 1.25, 1.5, 1.75, 2, 3, 4], new_tokens=10,
-    watch=[" positive", " negative"], title="A little push turns the verdict, a little more breaks the text",
+    model,
+    tokenizer,
+    HOTEL,
+    unit,
+    layer=LAYER,
+    unit="raw",
+    strengths=[-4, -3, -2, -1, 0, 0.5, 1, 1.25, 1.5, 1.75, 2, 3, 4],
+    new_tokens=10,
+    watch=[" positive", " negative"],
+    title="A little push turns the verdict, a little more breaks the text",
 )
 
 # %% [markdown]
@@ -750,6 +884,7 @@ check.word(answer_word)
 #
 # </details>
 
+
 # %% nbgrader={"grade_id": "without", "solution": true}
 def without(hidden: torch.Tensor, direction: torch.Tensor) -> torch.Tensor:
     """The stream without its part along the direction, in the shape it had."""
@@ -757,6 +892,7 @@ def without(hidden: torch.Tensor, direction: torch.Tensor) -> torch.Tensor:
     unit = direction / direction.norm()
     return hidden - (hidden @ unit)[..., None] * unit
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-without", "grade": true, "points": 10}
 check.without(without)
@@ -774,6 +910,7 @@ check.without(without, seed=4711)
 # %% [markdown]
 # The plain reviews' direction is taken out at block 3, at every token, and the verdicts are asked for. Half of the reviews are good, so a model that always says the same is right in one half. Guess before you run: plain, contrasted, negated. Which survive?
 
+
 # %% tags=["quoted"]
 def still_right(kind: str, edits: dict) -> torch.Tensor:
     """Which held-out reviews of a kind keep the right verdict: (review,), 0 or 1."""
@@ -784,12 +921,27 @@ def still_right(kind: str, edits: dict) -> torch.Tensor:
 print(f"right verdicts after a direction was taken out at block {LAYER}")
 print("direction taken out        " + "".join(f"{kind:<24}" for kind in held))
 for name, direction in (("of plain reviews", vectors[LAYER]), ("a random one", random)):
-    print(f"{name:<27}" + "".join(f"{interval(still_right(kind, {LAYER: partial(without, direction=direction)})):<24}" for kind in held))
+    print(
+        f"{name:<27}"
+        + "".join(
+            f"{interval(still_right(kind, {LAYER: partial(without, direction=direction)})):<24}"
+            for kind in held
+        )
+    )
 for kind in ("plain", "contrasted"):
-    said = next_logits([s.prompt for s in held[kind]], {LAYER: partial(without, direction=vectors[LAYER])}).argmax(-1)
-    print(f"without that of plain reviews, {kind} ones are called positive: {(said == POSITIVE).float().mean():.2f}")
+    said = next_logits(
+        [s.prompt for s in held[kind]], {LAYER: partial(without, direction=vectors[LAYER])}
+    ).argmax(-1)
+    print(
+        f"without that of plain reviews, {kind} ones are called positive: {(said == POSITIVE).float().mean():.2f}"
+    )
 last = vectors[5]
-print(f"{'of plain reviews, block 5':<27}" + "".join(f"{interval(still_right(kind, {5: partial(without, direction=last)})):<24}" for kind in held))
+print(
+    f"{'of plain reviews, block 5':<27}"
+    + "".join(
+        f"{interval(still_right(kind, {5: partial(without, direction=last)})):<24}" for kind in held
+    )
+)
 
 # %% [markdown] tags=["quotes"]
 # Without the direction the verdict of plain reviews falls to 0.52 and that of contrasted ones to 0.50. That is no coin: the model now calls 1.00 of both *positive*, whatever they say, and is right where they happen to be good. A random direction costs nothing. So far it looks as if the place had been found. But 0.94 of the negated reviews keep their verdict. They never needed it.
@@ -832,14 +984,31 @@ sources = {
     "half of each": (ups[:20] + negated_ups[:20], downs[:20] + negated_downs[:20]),
 }
 places = [*((name, "") for name in sources), ("plain pairs", "."), ("negated pairs", ".")]
-stacks = {(name, place): [states(texts, place)[LAYER] for texts in sources[name]] for name, place in places}
+stacks = {
+    (name, place): [states(texts, place)[LAYER] for texts in sources[name]]
+    for name, place in places
+}
 found = {source: mean_difference(*stacks[source]) for source in places}
-fresh = {kind: [s for s in held[kind] if s.prompt not in {*negated_ups, *negated_downs}] for kind in ("plain", "negated")}
-fresh_good = {kind: torch.tensor([s.answer == " positive" for s in sentences]) for kind, sentences in fresh.items()}
-fresh_read = {(kind, place): states([s.prompt for s in sentences], place)[LAYER] for kind, sentences in fresh.items() for place in ("", ".")}
-print(f"AUROC of the verdict, block {LAYER}, {len(fresh['plain'])} plain and {len(fresh['negated'])} negated reviews")
+fresh = {
+    kind: [s for s in held[kind] if s.prompt not in {*negated_ups, *negated_downs}]
+    for kind in ("plain", "negated")
+}
+fresh_good = {
+    kind: torch.tensor([s.answer == " positive" for s in sentences])
+    for kind, sentences in fresh.items()
+}
+fresh_read = {
+    (kind, place): states([s.prompt for s in sentences], place)[LAYER]
+    for kind, sentences in fresh.items()
+    for place in ("", ".")
+}
+print(
+    f"AUROC of the verdict, block {LAYER}, {len(fresh['plain'])} plain and {len(fresh['negated'])} negated reviews"
+)
 for (name, place), vector in found.items():
-    row = "".join(f"{order(along(fresh_read[kind, place], vector), fresh_good[kind]):<24}" for kind in fresh)
+    row = "".join(
+        f"{order(along(fresh_read[kind, place], vector), fresh_good[kind]):<24}" for kind in fresh
+    )
     print(f"{name + (' at the full stop' if place else ' at the last token'):<34} {row}")
 cosine = torch.cosine_similarity(found["plain pairs", ""], found["negated pairs", ""], dim=0)
 print(f"cosine of the plain and the negated vector at the last token: {cosine:.2f}")
@@ -854,8 +1023,12 @@ print(f"cosine of the plain and the negated vector at the last token: {cosine:.2
 # Reading is one thing. What does each vector **do**? Three tests: it is taken out; it is pushed against the verdict at strength 2; and it is pushed while the model is about to write an adjective (*The hotel was very*), to see whether the choice of words changes.
 
 # %% tags=["quoted"]
-praise, blame = (torch.tensor([token(f" {word}") for word in words]) for words in (world.PRAISE, world.BLAME))
-begun = list(dict.fromkeys(s.prompt[: s.evidence[0][0]].rstrip() for s in held["plain"] + held["contrasted"]))
+praise, blame = (
+    torch.tensor([token(f" {word}") for word in words]) for words in (world.PRAISE, world.BLAME)
+)
+begun = list(
+    dict.fromkeys(s.prompt[: s.evidence[0][0]].rstrip() for s in held["plain"] + held["contrasted"])
+)
 begun = [text for text in begun if text.split()[-1] in (*world.INTENSIFIERS, "was")][:200]
 
 
@@ -865,18 +1038,46 @@ def praising(vector: torch.Tensor, strength: float) -> torch.Tensor:
     return chances[:, praise].sum(-1) / (chances[:, praise].sum(-1) + chances[:, blame].sum(-1))
 
 
-print(f"block {LAYER}: right verdicts without it (plain, negated); verdicts turned at strength 2; share of praise at -2, 0 and 2, {len(begun)} texts; length of strength 2")
+print(
+    f"block {LAYER}: right verdicts without it (plain, negated); verdicts turned at strength 2; share of praise at -2, 0 and 2, {len(begun)} texts; length of strength 2"
+)
 print(f"{'':<34}plain   negated turned  at -2   at 0    at 2    length")
-for name, place in (("plain pairs", ""), ("negated pairs", ""), ("half of each", ""), ("plain pairs", ".")):
+for name, place in (
+    ("plain pairs", ""),
+    ("negated pairs", ""),
+    ("half of each", ""),
+    ("plain pairs", "."),
+):
     vector = found[name, place]
     one = in_spreads(*stacks[name, place], vector, 1)
-    kept = [float(still_right(kind, {LAYER: partial(without, direction=vector)}).mean()) for kind in ("plain", "negated")]
-    numbers = [*kept, float(turned(LAYER, 2 * one).mean()), *(float(praising(one, strength).mean()) for strength in (-2, 0, 2))]
-    print(f"{name + (' at the full stop' if place else ' at the last token'):<34}" + "".join(f"{number:<8.2f}" for number in numbers) + f"{2 * one.norm():.0f}")
+    kept = [
+        float(still_right(kind, {LAYER: partial(without, direction=vector)}).mean())
+        for kind in ("plain", "negated")
+    ]
+    numbers = [
+        *kept,
+        float(turned(LAYER, 2 * one).mean()),
+        *(float(praising(one, strength).mean()) for strength in (-2, 0, 2)),
+    ]
+    print(
+        f"{name + (' at the full stop' if place else ' at the last token'):<34}"
+        + "".join(f"{number:<8.2f}" for number in numbers)
+        + f"{2 * one.norm():.0f}"
+    )
 as_long = directions["vector"].norm() * vector / vector.norm()
-for name, one in (("the same, as long as the first", as_long), ("a random one", directions["random"])):
-    numbers = [float(turned(LAYER, 2 * one).mean()), *(float(praising(one, strength).mean()) for strength in (-2, 0, 2))]
-    print(f"{name:<34}{'':<16}" + "".join(f"{number:<8.2f}" for number in numbers) + f"{2 * one.norm():.0f}")
+for name, one in (
+    ("the same, as long as the first", as_long),
+    ("a random one", directions["random"]),
+):
+    numbers = [
+        float(turned(LAYER, 2 * one).mean()),
+        *(float(praising(one, strength).mean()) for strength in (-2, 0, 2)),
+    ]
+    print(
+        f"{name:<34}{'':<16}"
+        + "".join(f"{number:<8.2f}" for number in numbers)
+        + f"{2 * one.norm():.0f}"
+    )
 
 # %% [markdown] tags=["quotes"]
 # Each vector removes its own kind. Without the plain one, plain reviews are right in 0.52 of the cases and negated ones in 0.94; without the negated one it is 0.87 and 0.50. The vector from half of each takes both down to 0.52 and 0.50: it has what the two ways share, or enough of each. The negated one turns 0.96 of the verdicts at strength 2, and leaves the choice of words as it is.
@@ -921,24 +1122,54 @@ if name := os.environ.get("GLASSBOX_MODEL"):
     real_model, real_tokenizer = gb.load(name)
     real_blocks = list(gb.anatomy(real_model).blocks)
     real_block = real_blocks[len(real_blocks) // 2]
-    opposites = [("wonderful", "terrible"), ("happy", "sad"), ("good", "bad"), ("lovely", "ugly"), ("great", "awful"), ("kind", "cruel")]
+    opposites = [
+        ("wonderful", "terrible"),
+        ("happy", "sad"),
+        ("good", "bad"),
+        ("lovely", "ugly"),
+        ("great", "awful"),
+        ("kind", "cruel"),
+    ]
 
     @torch.no_grad()
     def real_state(text: str) -> torch.Tensor:
         notes = []
-        edited(real_block, lambda hidden: notes.append(hidden) or hidden, lambda: real_model(real_tokenizer(text, return_tensors="pt")["input_ids"]))
+        edited(
+            real_block,
+            lambda hidden: notes.append(hidden) or hidden,
+            lambda: real_model(real_tokenizer(text, return_tensors="pt")["input_ids"]),
+        )
         return notes[0][0, -1]
 
-    stacks = [torch.stack([real_state(f"I think that this is a {pair[side]} story, and it makes me feel") for pair in opposites]) for side in (0, 1)]
+    stacks = [
+        torch.stack(
+            [
+                real_state(f"I think that this is a {pair[side]} story, and it makes me feel")
+                for pair in opposites
+            ]
+        )
+        for side in (0, 1)
+    ]
     real_vector = mean_difference(*stacks)
     asked = real_tokenizer("When I think of my school, I", return_tensors="pt")["input_ids"]
     length = asked.shape[1]
     for strength in (-4, -2, 0, 2, 4):
         added = in_spreads(*stacks, real_vector, strength)
-        keep_on = partial(real_model.generate, asked, attention_mask=torch.ones_like(asked), do_sample=False, max_new_tokens=12, pad_token_id=0)
+        keep_on = partial(
+            real_model.generate,
+            asked,
+            attention_mask=torch.ones_like(asked),
+            do_sample=False,
+            max_new_tokens=12,
+            pad_token_id=0,
+        )
         with torch.no_grad():
             ids = edited(real_block, partial(push, vector=added), keep_on)[0]
-            strange = perplexity(real_model(ids[None]).logits[0], ids, length) if len(ids) > length else float("nan")
+            strange = (
+                perplexity(real_model(ids[None]).logits[0], ids, length)
+                if len(ids) > length
+                else float("nan")
+            )
         print(f"strength {strength:>2}, perplexity {strange:>8.1f}: {real_tokenizer.decode(ids)}")
 else:
     print("GLASSBOX_MODEL is not set, so there is no other model to run on.")

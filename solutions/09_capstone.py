@@ -82,6 +82,7 @@ print(f"the model says {comparison.attributions[0]['lrp'].target_token!r}")
 #
 # </details>
 
+
 # %% nbgrader={"grade_id": "front-words", "solution": true}
 def front_words(scores: torch.Tensor, share: float = 0.5) -> list[int]:
     """The places of the fewest words that hold at least `share` of all absolute scores, the largest first."""
@@ -95,6 +96,7 @@ def front_words(scores: torch.Tensor, share: float = 0.5) -> list[int]:
         held += float(scores[place].abs())
     return front
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-front-words", "grade": true, "points": 10}
 check.front_words(front_words)
@@ -127,6 +129,7 @@ check.front_words(front_words, seed=4711)
 #
 # </details>
 
+
 # %% nbgrader={"grade_id": "votes", "solution": true}
 def votes(scores: torch.Tensor, k: int = 1) -> torch.Tensor:
     """How many methods have each word among their k largest absolute scores: (words,)."""
@@ -134,6 +137,7 @@ def votes(scores: torch.Tensor, k: int = 1) -> torch.Tensor:
     chosen = scores.abs().topk(k, dim=1).indices  # (methods, k)
     return torch.bincount(chosen.flatten(), minlength=scores.shape[1])
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-votes", "grade": true, "points": 10}
 check.votes(votes)
@@ -151,11 +155,14 @@ check.votes(votes, seed=4711)
 # %% [markdown]
 # Now ask whether a vote is worth more than a voice. On 210 held-out sentences the grammar knows which words decide the answer. (It is the grammar that knows. The model answers nearly all such sentences rightly, so for now we take these words for the truth about the model, too. Section 3 puts that to the test.) **Guess first:** when four or five of the five methods agree on the top word, how often is it right? And when only two agree? The cell takes up to a minute.
 
+
 # %% tags=["quoted"]
 def interval(values: list[float]) -> str:
     """The mean, and where it lies in 95 of 100 draws of as many sentences, with replacement."""
     numbers = torch.tensor(values)
-    draws = torch.randint(len(numbers), (2000, len(numbers)), generator=torch.Generator().manual_seed(0))
+    draws = torch.randint(
+        len(numbers), (2000, len(numbers)), generator=torch.Generator().manual_seed(0)
+    )
     means = numbers[draws].mean(-1)
     return f"{numbers.mean():.2f}   ({means.quantile(0.025):.2f} to {means.quantile(0.975):.2f})"
 
@@ -165,7 +172,9 @@ hits = {method: [] for method in METHODS}
 by_votes: dict[str, list[float]] = {"2 or fewer": [], "3": [], "4 or 5": []}
 for s in gb.progress(sentences, unit="sentences"):
     evidence = torch.tensor(s.mask(tokenizer, s.evidence))[1:]
-    scores = torch.stack([gb.explain(model, tokenizer, s.prompt, method=method).scores[1:] for method in METHODS])
+    scores = torch.stack(
+        [gb.explain(model, tokenizer, s.prompt, method=method).scores[1:] for method in METHODS]
+    )
     for method, row in zip(METHODS, scores):
         hits[method].append(float(evidence[row.abs().argmax()]))
     counted = votes(scores, 1)
@@ -218,6 +227,7 @@ check.agree(answer_agree)
 #
 # `says` takes truth values `(words,)`, which words are kept, and gives an answer. `chosen` are truth values too. Return two truth values: whether the chosen words are enough, and whether they are needed.
 
+
 # %% nbgrader={"grade_id": "enough-and-needed", "solution": true}
 def enough_and_needed(says, chosen: torch.Tensor) -> tuple[bool, bool]:
     """Is the answer the same with the chosen words alone, and another one without them?"""
@@ -225,6 +235,7 @@ def enough_and_needed(says, chosen: torch.Tensor) -> tuple[bool, bool]:
     answer = says(torch.ones_like(chosen))
     return says(chosen) == answer, says(~chosen) != answer
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-enough-and-needed", "grade": true, "points": 10}
 check.enough_and_needed(enough_and_needed)
@@ -258,7 +269,9 @@ def with_kept(kept: torch.Tensor) -> str:
 for names in (["bad"], ["brilliant"], ["really", "brilliant"], ["brilliant", "despite", "bad"]):
     chosen = torch.tensor([word in names for word in words])
     enough, needed = enough_and_needed(with_kept, chosen)
-    print(f"{' '.join(names):<22} enough: {'yes' if enough else 'no':<4} needed: {'yes' if needed else 'no':<4} alone it says {with_kept(chosen)!r}, without it {with_kept(~chosen)!r}")
+    print(
+        f"{' '.join(names):<22} enough: {'yes' if enough else 'no':<4} needed: {'yes' if needed else 'no':<4} alone it says {with_kept(chosen)!r}, without it {with_kept(~chosen)!r}"
+    )
 
 # %% [markdown]
 # *bad* is neither enough nor needed: without it the model still says *positive*. And neither is *brilliant*. Kept alone, none of the four sets leaves a question that could be answered, and the model begins or goes on with some other text. Only the last set is needed. So we still don't know which word decides. Keep one question for section 6: did these tests test the words, or the question that they stand
@@ -286,6 +299,7 @@ for names in (["bad"], ["brilliant"], ["really", "brilliant"], ["brilliant", "de
 #
 # </details>
 
+
 # %% nbgrader={"grade_id": "exchanges", "solution": true}
 def exchanges(options: dict[int, list[str]], size: int) -> list[dict[int, str]]:
     """Every way to exchange the words in exactly `size` places."""
@@ -296,6 +310,7 @@ def exchanges(options: dict[int, list[str]], size: int) -> list[dict[int, str]]:
         for chosen in product(*(options[place] for place in places))
     ]
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-exchanges", "grade": true, "points": 10}
 check.exchanges(exchanges)
@@ -334,6 +349,7 @@ check.exchanges(exchanges, seed=4711)
 #
 # </details>
 
+
 # %% nbgrader={"grade_id": "turned", "solution": true}
 def turned(logits: torch.Tensor, answer: int, wanted: list[int] | None = None) -> torch.Tensor:
     """After which texts does the model say something else, and something wanted: truth values, (texts,)."""
@@ -342,6 +358,7 @@ def turned(logits: torch.Tensor, answer: int, wanted: list[int] | None = None) -
     counts = said != answer
     return counts if wanted is None else counts & torch.isin(said, torch.tensor(wanted))
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-turned", "grade": true, "points": 10}
 check.turned(turned)
@@ -359,34 +376,53 @@ check.turned(turned, seed=4711)
 # %% [markdown]
 # Does `wanted` matter? In each of the 210 sentences, exchange one word for one of the two that the model itself finds most probable in that place, and take the change after which the old answer is furthest behind. Once any other answer counts, once only answers that the same question could have. **Guess:** how often is the exchanged word one that decides?
 
+
 # %% tags=["quoted"]
 @torch.no_grad()
 def single_changes(text_ids: torch.Tensor, choices: int = 2):
     """All texts with one word exchanged for a probable one: places (texts,), logits (texts, vocabulary), the old answer."""
     logits = model(text_ids[None]).logits[0]  # (seq, vocabulary)
-    probable = logits[:-1].topk(choices, dim=-1).indices  # (seq - 1, choices), for the places from 1 on
+    probable = (
+        logits[:-1].topk(choices, dim=-1).indices
+    )  # (seq - 1, choices), for the places from 1 on
     places = torch.arange(1, len(text_ids)).repeat_interleave(choices)
     changed = text_ids.repeat(len(places), 1)
     changed[torch.arange(len(places)), places] = probable.flatten()
-    another = probable.flatten() != text_ids[places]  # the word that stands there is often among the probable ones
-    return places[another], model(changed[another], logits_to_keep=1).logits[:, -1], int(logits[-1].argmax())
+    another = (
+        probable.flatten() != text_ids[places]
+    )  # the word that stands there is often among the probable ones
+    return (
+        places[another],
+        model(changed[another], logits_to_keep=1).logits[:, -1],
+        int(logits[-1].argmax()),
+    )
 
 
-rivals = {family: sorted({s.answer for s in smallworld.sample(family, 60, seed=1)}) for family in smallworld.FAMILIES}
+rivals = {
+    family: sorted({s.answer for s in smallworld.sample(family, 60, seed=1)})
+    for family in smallworld.FAMILIES
+}
 in_evidence = {"any other answer counts": [], "only answers to the same question": []}
 for s in gb.progress(sentences, unit="sentences"):
     text_ids = tokenizer(s.prompt, return_tensors="pt")["input_ids"][0]
     evidence = torch.tensor(s.mask(tokenizer, s.evidence))
-    wanted = [tokenizer(rival, add_special_tokens=False)["input_ids"][0] for rival in rivals[s.family]]
+    wanted = [
+        tokenizer(rival, add_special_tokens=False)["input_ids"][0] for rival in rivals[s.family]
+    ]
     places, logits, old = single_changes(text_ids)
     behind = logits.max(-1).values - logits[:, old]
-    for name, goal in (("any other answer counts", None), ("only answers to the same question", wanted)):
+    for name, goal in (
+        ("any other answer counts", None),
+        ("only answers to the same question", wanted),
+    ):
         counts = turned(logits, old, goal)
         if counts.any():
             best = behind.masked_fill(~counts, -1).argmax()
             in_evidence[name].append(float(evidence[places[best]]))
 for name, found in in_evidence.items():
-    print(f"{name:<34} found in {len(found)} of {len(sentences)}, in the evidence {interval(found)}")
+    print(
+        f"{name:<34} found in {len(found)} of {len(sentences)}, in the evidence {interval(found)}"
+    )
 
 # %% [markdown] tags=["quotes"]
 # If any other answer counts, a turn is found nearly always, and the exchanged word is evidence in 0.50 of the sentences. If only answers to the same question count, a turn is found less often, and the word is evidence in 0.83 of those. The search is the same, the model is the same. What was wrong with the first is what it was asked: every other time it breaks the question, and then calls the result an explanation.
@@ -408,8 +444,11 @@ for name, found in in_evidence.items():
 #
 # </details>
 
+
 # %% nbgrader={"grade_id": "smallest-change", "solution": true}
-def smallest_change(says, words: list[str], options: dict[int, list[str]], wanted: set[str], most: int = 2) -> dict[int, str]:
+def smallest_change(
+    says, words: list[str], options: dict[int, list[str]], wanted: set[str], most: int = 2
+) -> dict[int, str]:
     """The change of the fewest words after which `says` gives a wanted answer; {} if there is none."""
     ### BEGIN SOLUTION
     old = says(words)
@@ -420,6 +459,7 @@ def smallest_change(says, words: list[str], options: dict[int, list[str]], wante
                 return change
     return {}
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-smallest-change", "grade": true, "points": 10}
 check.smallest_change(smallest_change)
@@ -434,18 +474,29 @@ check.smallest_change(smallest_change, seed=4711)
 #
 # </details>
 
+
 # %% tags=["quoted"]
 @torch.no_grad()
 def probable_words(choices: int) -> dict[int, list[str]]:
     """For each word of the prompt, what the model itself would rather expect there."""
     logits = model(ids[None]).logits[0, :-1]  # (words, vocabulary)
     best = logits.topk(choices + 1, dim=-1).indices.tolist()
-    return {place: [tokenizer.decode(token).strip() for token in row if token != ids[place + 1]][:choices] for place, row in enumerate(best)}
+    return {
+        place: [tokenizer.decode(token).strip() for token in row if token != ids[place + 1]][
+            :choices
+        ]
+        for place, row in enumerate(best)
+    }
 
 
 options = probable_words(5)
 known = {word for row in options.values() for word in row} | set(words)
-number_of = {word: tokenizer((" " if word not in ".,:?!" else "") + word, add_special_tokens=False)["input_ids"][0] for word in known}
+number_of = {
+    word: tokenizer((" " if word not in ".,:?!" else "") + word, add_special_tokens=False)[
+        "input_ids"
+    ][0]
+    for word in known
+}
 number_of[words[0]] = int(ids[1])  # the first word has no space in front
 
 
@@ -467,7 +518,9 @@ for place, row in options.items():
             print(f"{words[place]:>10} -> {word:<10} {joined(changed)}")
 change = smallest_change(says_words, words, options, WANTED)
 changed = [change.get(place, word) for place, word in enumerate(words)]
-print(f"the smallest change: {', '.join(f'{words[place]} -> {word}' for place, word in change.items())}; the model says {says_words(changed)!r}")
+print(
+    f"the smallest change: {', '.join(f'{words[place]} -> {word}' for place, word in change.items())}; the model says {says_words(changed)!r}"
+)
 
 # %% [markdown]
 # The list holds all single changes that turn the verdict. Every one exchanges *really* for a word that takes *brilliant* back. Not one exchanges *bad*, the word that three methods put first, and not one exchanges *brilliant*. But for each word only the five were tried that the model finds most probable in that place: none found means none among those tried. A function that goes through the options in their order, the most probable first, finds *really -> not*, and that is a text that somebody might write: *the film was not brilliant*.
@@ -475,25 +528,37 @@ print(f"the smallest change: {', '.join(f'{words[place]} -> {word}' for place, w
 #
 # So try words of the other kind. **Guess first:** which turns the verdict, blame in the place of *brilliant*, or praise in the place of *bad*?
 
+
 # %% tags=["quoted"]
 def exchanged_in_part(family: str, count: int = 60) -> dict[str, int]:
     """How many answers turn if only some of the words are exchanged that tell a sentence from its counterfactual?"""
     turns = {"the words of the evidence": 0, "the other words": 0, "both": 0}
     for s in smallworld.sample(family, count, seed=3):
-        now, then = (tokenizer(text, return_tensors="pt")["input_ids"][0] for text in (s.prompt, s.changed(s.counterfactuals[0])))
+        now, then = (
+            tokenizer(text, return_tensors="pt")["input_ids"][0]
+            for text in (s.prompt, s.changed(s.counterfactuals[0]))
+        )
         evidence = torch.tensor(s.mask(tokenizer, s.evidence))
         for name, places in zip(turns, (evidence, ~evidence, evidence | True)):
             turns[name] += says_of(then.where(places, now)) == s.counterfactuals[0].answer
     return turns
 
 
-for old, others in (("brilliant", "dull terrible disappointing awful boring"), ("bad", "fine solid lovely fresh good")):
+for old, others in (
+    ("brilliant", "dull terrible disappointing awful boring"),
+    ("bad", "fine solid lovely fresh good"),
+):
     print(f"{old:>9} tried above: {', '.join(options[words.index(old)] if old in words else [])}")
     for new in others.split():
-        print(f"{old:>9} -> {new:<13} {says_of(tokenizer(PROMPT.replace(old, new), return_tensors='pt')['input_ids'][0])}")
+        print(
+            f"{old:>9} -> {new:<13} {says_of(tokenizer(PROMPT.replace(old, new), return_tensors='pt')['input_ids'][0])}"
+        )
 print("how many of 60 verdicts turn, if these words are exchanged")
 for family in ("review_plain", "review_negated", "review_contrasted"):
-    print(f"{family:<18} " + ", ".join(f"{name}: {number}" for name, number in exchanged_in_part(family).items()))
+    print(
+        f"{family:<18} "
+        + ", ".join(f"{name}: {number}" for name, number in exchanged_in_part(family).items())
+    )
 
 # %% [markdown] tags=["quotes"]
 # Whatever blame stands in the place of *brilliant*, even *terrible*, the verdict stays *positive*. Put a word of praise in the place of *bad*, and it turns. On this review the model goes by *bad*: it reads what follows *despite* and answers the opposite. So the three methods were right **about the model**, and the grammar is the truth **about the text**. Those are two things.
@@ -556,6 +621,7 @@ def held_against(explanation: str, important: list[str]) -> tuple[list[str], lis
     return sorted(front - named), sorted(named - front)
     ### END SOLUTION
 
+
 # %% nbgrader={"grade_id": "check-held-against", "grade": true, "points": 10}
 check.held_against(held_against)
 ### BEGIN HIDDEN TESTS
@@ -579,15 +645,23 @@ narrator = gb.narration.template
 
 lrp = comparison.attributions[0]["lrp"]
 in_front = [words[place] for place in front_words(lrp.scores[1:]) if words[place].isalpha()]
-turn = (joined(changed), says_words(changed).strip()) if change else None  # the changed text and its answer, if one was found
+turn = (
+    (joined(changed), says_words(changed).strip()) if change else None
+)  # the changed text and its answer, if one was found
 facts = gb.narration.Facts(PROMPT, says_words(words).strip(), in_front, turn)
 explanation = narrator(facts)
 print(explanation)
-about_the_text = explanation.split("Had the text")[0]  # the form quotes the changed text after that; other narrators may not
-missed, unsupported = held_against(about_the_text, [*in_front, facts.answer])  # the answer may be quoted too
+about_the_text = explanation.split("Had the text")[
+    0
+]  # the form quotes the changed text after that; other narrators may not
+missed, unsupported = held_against(
+    about_the_text, [*in_front, facts.answer]
+)  # the answer may be quoted too
 print(f"missed: {missed}, unsupported: {unsupported}")
 
-invented = f'The model answered "{facts.answer}" because the "brilliant" acting outweighs a "bad" script.'
+invented = (
+    f'The model answered "{facts.answer}" because the "brilliant" acting outweighs a "bad" script.'
+)
 missed, unsupported = held_against(invented, [*in_front, facts.answer])
 print(invented)
 print(f"missed: {missed}, unsupported: {unsupported}")
@@ -641,12 +715,14 @@ check.passes(answer_passes)
 #
 # </details>
 
+
 # %% nbgrader={"grade_id": "table-row", "solution": true}
 def table_row(word: str, score: float) -> str:
     """A row of an HTML table with a word and its score."""
     ### BEGIN SOLUTION
     return f"<tr><td>{escape(word)}</td><td>{score:+.2f}</td></tr>"
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-table-row", "grade": true, "points": 5}
 check.table_row(table_row)
@@ -666,7 +742,11 @@ check.table_row(table_row, seed=4711)
 # beside this notebook. Open it.
 
 # %%
-reviews = [s for family in ("review_plain", "review_negated", "review_contrasted") for s in smallworld.sample(family, 70, seed=3)]
+reviews = [
+    s
+    for family in ("review_plain", "review_negated", "review_contrasted")
+    for s in smallworld.sample(family, 70, seed=3)
+]
 
 
 @torch.no_grad()
@@ -674,9 +754,13 @@ def answers_to(texts: list[list[int]]) -> list[str]:
     """The model's answers to many texts, some at once, filled up on the right, where no earlier token can see it."""
     answers = []
     for some in (texts[start : start + 40] for start in range(0, len(texts), 40)):
-        filled = torch.nn.utils.rnn.pad_sequence([torch.tensor(text) for text in some], batch_first=True)
+        filled = torch.nn.utils.rnn.pad_sequence(
+            [torch.tensor(text) for text in some], batch_first=True
+        )
         logits = model(filled).logits
-        answers += [tokenizer.decode(logits[row, len(text) - 1].argmax()) for row, text in enumerate(some)]
+        answers += [
+            tokenizer.decode(logits[row, len(text) - 1].argmax()) for row, text in enumerate(some)
+        ]
     return answers
 
 
@@ -685,20 +769,40 @@ verdicts = [said == s.answer for said, s in zip(answers_to(review_ids), reviews)
 chosen = torch.tensor([place in front_words(lrp.scores[1:]) for place in range(len(words))])
 enough, needed = enough_and_needed(with_kept, chosen)
 missed, unsupported = held_against(about_the_text, [*in_front, facts.answer])
-strip = figures.token_strip(list(comparison.attributions[0].values()), title="What five methods put in front")
+strip = figures.token_strip(
+    list(comparison.attributions[0].values()), title="What five methods put in front"
+)
 report = gb.report(
     "report.html",
     f"Why the model said {facts.answer!r}",
     {
         "The decision": [f"The model read: {PROMPT}", f"It answered: {facts.answer}"],
-        "In words": [explanation, "Which words count most is what one method says. Below stands what the model said to changed texts.", f"Held against the attribution: missed {missed or 'nothing'}, unsupported {unsupported or 'nothing'}."],
-        "What the methods say": [gb.Picture(strip, "Five rows of tokens, coloured by the scores of five methods"), lrp],
+        "In words": [
+            explanation,
+            "Which words count most is what one method says. Below stands what the model said to changed texts.",
+            f"Held against the attribution: missed {missed or 'nothing'}, unsupported {unsupported or 'nothing'}.",
+        ],
+        "What the methods say": [
+            gb.Picture(strip, "Five rows of tokens, coloured by the scores of five methods"),
+            lrp,
+        ],
         "How far they agree (Spearman's ρ)": [comparison.table()],
         "What the model says": [
-            {"words in front": ", ".join(in_front), "enough for the answer": enough, "needed for it": needed},
+            {
+                "words in front": ", ".join(in_front),
+                "enough for the answer": enough,
+                "needed for it": needed,
+            },
             gb.faithfulness(model, tokenizer, lrp).table().drop(columns="tokens"),
         ],
-        "What would have changed the answer": [{"change": ", ".join(f"{words[p]} -> {w}" for p, w in change.items()) or "none found", "new text": joined(changed), "new answer": says_words(changed).strip()}],
+        "What would have changed the answer": [
+            {
+                "change": ", ".join(f"{words[p]} -> {w}" for p, w in change.items())
+                or "none found",
+                "new text": joined(changed),
+                "new answer": says_words(changed).strip(),
+            }
+        ],
         "The model": [
             gb.model_card(
                 model,
@@ -720,7 +824,10 @@ print(f"{report.name}: {report.stat().st_size // 1024} kB")
 # %% tags=["quoted"]
 front_is_enough, front_is_needed, evidence_is_enough, evidence_is_needed = [], [], [], []
 last_in_front, evidence_in_front = [], []
-tests, shortened = [], {}  # which words of which review; every text that a test may ask about, and the model's answer
+tests, shortened = (
+    [],
+    {},
+)  # which words of which review; every text that a test may ask about, and the model's answer
 for row, (s, s_ids) in enumerate(zip(gb.progress(reviews, unit="reviews"), review_ids)):
     if s.family == "review_contrasted":
         continue
@@ -729,12 +836,19 @@ for row, (s, s_ids) in enumerate(zip(gb.progress(reviews, unit="reviews"), revie
     front[front_words(gb.explain(model, tokenizer, s.prompt, method="lrp").scores[1:])] = True
     last_in_front.append(float(front[-1]))
     evidence_in_front.append(float((front & evidence).any()))
-    tests += [(row, front, front_is_enough, front_is_needed), (row, evidence, evidence_is_enough, evidence_is_needed)]
+    tests += [
+        (row, front, front_is_enough, front_is_needed),
+        (row, evidence, evidence_is_enough, evidence_is_needed),
+    ]
     for kept in (torch.ones_like(evidence), front, ~front, evidence, ~evidence):
         shortened[row, tuple(kept.tolist())] = [s_ids[0], *torch.tensor(s_ids[1:])[kept].tolist()]
-answers = dict(zip(shortened, answers_to(list(shortened.values()))))  # asked together, which is several times as fast
+answers = dict(
+    zip(shortened, answers_to(list(shortened.values())))
+)  # asked together, which is several times as fast
 for row, words_chosen, is_enough, is_needed in tests:
-    enough, needed = enough_and_needed(lambda kept, row=row: answers[row, tuple(kept.tolist())], words_chosen)
+    enough, needed = enough_and_needed(
+        lambda kept, row=row: answers[row, tuple(kept.tolist())], words_chosen
+    )
     is_enough.append(float(enough))
     is_needed.append(float(needed))
 print(f"{len(front_is_needed)} reviews")
@@ -795,12 +909,29 @@ if name := os.environ.get("GLASSBOX_MODEL"):
     def real_logits(text: list[int]) -> torch.Tensor:
         return real_model(torch.tensor([text])).logits[0]
 
-    scores = torch.stack([gb.explain(real_model, real_tokenizer, TEXT, method=method).scores for method in METHODS])
-    print("votes:", {real_tokenizer.decode(real_ids[place]): int(number) for place, number in enumerate(votes(scores, 2)) if number})
+    scores = torch.stack(
+        [gb.explain(real_model, real_tokenizer, TEXT, method=method).scores for method in METHODS]
+    )
+    print(
+        "votes:",
+        {
+            real_tokenizer.decode(real_ids[place]): int(number)
+            for place, number in enumerate(votes(scores, 2))
+            if number
+        },
+    )
     likely = real_logits(real_ids.tolist())[:-1].topk(4, dim=-1).indices.tolist()
     real_options = {place + 1: row for place, row in enumerate(likely)}
-    sure = real_logits(real_ids.tolist())[-1].topk(6).indices.tolist()[1:]  # the answers that the model thought of besides
-    found = smallest_change(lambda text: int(real_logits(text)[-1].argmax()), real_ids.tolist(), real_options, set(sure), most=1)
+    sure = (
+        real_logits(real_ids.tolist())[-1].topk(6).indices.tolist()[1:]
+    )  # the answers that the model thought of besides
+    found = smallest_change(
+        lambda text: int(real_logits(text)[-1].argmax()),
+        real_ids.tolist(),
+        real_options,
+        set(sure),
+        most=1,
+    )
     for place, token in found.items():
         print(f"{real_tokenizer.decode(real_ids[place])!r} -> {real_tokenizer.decode(token)!r}")
     print("no single change turns it" if not found else "turned")
