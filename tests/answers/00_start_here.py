@@ -186,6 +186,11 @@ UNEMBED = Exercise(
     check=check.unembed,
     right=[unembed, unembed_by_einsum],
     wrong=[
+        (
+            "over everything",
+            lambda x, g, b, t: ((x - x.mean()) / (x.var(unbiased=False) + 1e-5).sqrt() * g + b) @ t.T,
+            "over all tokens together",
+        ),
         ("no norm", lambda x, g, b, t: x @ t.T, "The stream was not normalised: subtract"),
         ("gain and bias only", lambda x, g, b, t: (x * g + b) @ t.T, "not normalised"),
         ("unbiased", with_std, "width less one"),
@@ -216,6 +221,10 @@ COUNT = Exercise(
     check=check.count_parameters,
     right=[count, count_from_a_model],
     wrong=[
+        ("one norm in a block", lambda v, n, d, k: count(v, n, d, k) - k * 2 * d, "two norms, each with gain"),
+        ("no norms in the blocks", lambda v, n, d, k: count(v, n, d, k) - k * 4 * d, "In each block 4d are missing"),
+        ("all of it for each layer", lambda v, n, d, k: k * count(v, n, d, 1), "You multiplied everything"),
+        ("second bias too wide", lambda v, n, d, k: count(v, n, d, k) + k * 3 * d, "second bias has width d"),
         ("table twice", lambda v, n, d, k: count(v, n, d, k) + v * d, "counted twice"),
         ("no positions", lambda v, n, d, k: count(v, n, d, k) - n * d, "The position table is missing"),
         ("no last norm", lambda v, n, d, k: count(v, n, d, k) - 2 * d, "The last norm is missing"),
@@ -393,6 +402,11 @@ GENERATE = Exercise(
     check=check.generate,
     right=[go_on, go_on_with_a_list],
     wrong=[
+        (
+            "never asks choose",
+            lambda logits, ids, choose, steps, stop: go_on(logits, ids, lambda row: row.argmax(), steps, stop),
+            "You took the largest logit",
+        ),
         ("first row", variant(row=0), "You took the first row"),
         ("same prompt", variant(read=lambda ids, prompt: prompt), "the same prompt each time"),
         (

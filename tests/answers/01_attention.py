@@ -59,6 +59,21 @@ WEIGHTS = Exercise(
     check=check.attention_weights,
     right=[look, look_in_loops, look_by_pytorch],
     wrong=[
+        (
+            "no softmax",
+            lambda q, k: scores(q, k).masked_fill(later(q), -torch.inf),
+            "the softmax over the keys is missing",
+        ),
+        (
+            "root after",
+            lambda q, k: look(q * q.shape[-1] ** 0.5, k) / q.shape[-1] ** 0.5,
+            "by the root after the softmax",
+        ),
+        (
+            "sees itself no more",
+            lambda q, k: scores(q, k).masked_fill(~later(q), -torch.inf).softmax(-1),
+            "The last row is NaN",
+        ),
         ("no mask", lambda q, k: scores(q, k).softmax(-1), "The causal mask is missing"),
         ("mask after", lambda q, k: scores(q, k).softmax(-1).tril(), "after the softmax"),
         ("mask by zero", lambda q, k: scores(q, k).tril().softmax(-1), "set to 0"),
@@ -92,6 +107,7 @@ MIX = Exercise(
     check=check.mix,
     right=[mix, mix_head_by_head],
     wrong=[
+        ("bias for each head", lambda w, v, m, b: mix(w, v, m, b * len(w)), "once for each head"),
         ("no transpose", lambda w, v, m, b: (w @ v).reshape(w.shape[1], -1) @ m + b, "laid into each other"),
         ("alternating", lambda w, v, m, b: (w @ v).permute(1, 2, 0).flatten(1) @ m + b, "alternate"),
         ("no bias", lambda w, v, m, b: mix(w, v, m, 0), "The bias is missing"),
@@ -206,10 +222,16 @@ def by_matrix(w, ids):
     return w[:, asked, last[asked].int().argmax(1) + 1].mean(-1)
 
 
+def every_earlier(w, ids):
+    return torch.stack([w[:, i, j + 1] for i in range(len(ids)) for j in range(i) if ids[i] == ids[j]]).mean(0)
+
+
 INDUCTION = Exercise(
     check=check.induction,
     right=[lambda w, i: looks(w, i).mean(0), by_matrix],
     wrong=[
+        ("the place before", lambda w, i: looks(w, i, shift=-1).mean(0), "the place before the earlier occurrence"),
+        ("every one", every_earlier, "every earlier occurrence"),
         ("the occurrence", lambda w, i: looks(w, i, shift=0).mean(0), "earlier occurrence itself"),
         ("the first one", lambda w, i: looks(w, i, pick=min).mean(0), "the first earlier occurrence"),
         ("all tokens", lambda w, i: looks(w, i).sum(0) / len(i), "number of all tokens"),
@@ -266,6 +288,7 @@ NEAREST = Exercise(
     check=check.nearest,
     right=[lambda v, c, k: cosine(v, c).topk(k).indices, nearest_sorted],
     wrong=[
+        ("cosines and places", lambda v, c, k: tuple(cosine(v, c).topk(k)), "the cosines and the places"),
         ("dot product", lambda v, c, k: (c @ v).topk(k).indices, "by the dot product"),
         ("distance", lambda v, c, k: (c - v).norm(dim=-1).argsort()[:k], "by distance"),
         ("least", lambda v, c, k: cosine(v, c).argsort()[:k], "least similar"),

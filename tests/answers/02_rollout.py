@@ -99,6 +99,7 @@ RESIDUAL = Exercise(
     check=check.add_residual,
     right=[mix, mix_in_loops, mix_on_the_diagonal],
     wrong=[
+        ("all of the attention", lambda f, w: mix(f, w / (1 + w)), "and the attention all of itself"),
         ("residual forgotten", lambda f, w: f / f.sum(-1, keepdim=True), "The residual is missing"),
         ("shares swapped", lambda f, w: mix(f, 1 - w), "shares are swapped"),
         ("rows not divided", _mixed, "The rows don't sum to one"),
@@ -175,6 +176,7 @@ ROLLOUT = Exercise(
     check=check.rollout,
     right=[roll, roll_from_the_top, roll_by_multi_dot],
     wrong=[
+        ("starts with ones", lambda a, w, h: roll(a, w, h) @ torch.ones_like(a[0][0]), "a matrix of ones loses all"),
         ("wrong order", lambda a, w, h: _chain(_steps(a, w, h)[::-1]), "wrong order"),
         ("entry by entry", _by_entry, "entry by entry"),
         ("layers added", _added, "added up, not multiplied"),
@@ -327,6 +329,7 @@ DISCARD = Exercise(
     check=check.discard,
     right=[drop, drop_by_places, drop_one_by_one],
     wrong=[
+        ("rounded", lambda f, r: drop(f, r, round(r * len(f) * (len(f) + 1) / 2)), "round the number of entries down"),
         ("the whole matrix", _everywhere, "Count the allowed entries only"),
         ("share of n²", lambda f, r: drop(f, r, int(r * f.numel())), "too many"),
         ("the code as often written", _as_often_written, "You took the quantile over the whole matrix"),
@@ -401,6 +404,7 @@ FLOW = Exercise(
     check=check.attention_flow,
     right=[flow, flow_by_minimum_cut, flow_by_linear_programme],
     wrong=[
+        ("always the last token", lambda s, p: flow(s, len(s[0]) - 1), "whatever `position` is"),
         (
             "not divided",
             lambda s, p: [nx.maximum_flow_value(_graph(s), (len(s), p), (0, j)) for j in range(len(s[0]))],

@@ -111,6 +111,11 @@ WEIGHTS = Exercise(
     check=check.weight_gradients,
     right=[right_grads, one_layer_at_a_time],
     wrong=[
+        (
+            "thaws the model",
+            lambda model, ids, target: right_grads(model.requires_grad_(True), ids, target),
+            "left as it was",
+        ),
         ("as it was", as_it_was, "left on the model's parameters"),
         ("of the outputs", outputs_gradients, "the gradient of what the module gives out"),
         ("hooks stay", hooks_stay, "A hook was left behind"),
@@ -186,10 +191,19 @@ def roll_as_a_product(weights, gradients):
     return flow
 
 
+def entry_by_entry(weights, gradients):
+    flow = torch.eye(weights[0].shape[-1], dtype=weights[0].dtype)
+    for step in positive(weights, gradients):
+        flow = flow + step * flow
+    return flow
+
+
 ROLLOUT = Exercise(
     check=check.positive_rollout,
     right=[lambda w, g: roll(positive(w, g)), roll_as_a_product],
     wrong=[
+        ("entry by entry", entry_by_entry, "R was multiplied entry by entry"),
+        ("from zeros", lambda w, g: torch.zeros_like(w[0][0]), "R starts as the identity"),
         ("from the right", lambda w, g: roll(positive(w, g), left=False), "from the right"),
         ("replaced", lambda w, g: roll(positive(w, g), add=False), "R was replaced"),
         ("plus after the mean", lambda w, g: roll(products(w, g).mean(1).relu()), "after the mean over the heads"),
@@ -222,10 +236,23 @@ def ig_by_linspace(f, x, baseline, steps=20):
     return ((x - baseline) * scores).sum(-1)
 
 
+def with_both_ends(f, x, b, n):
+    points = [b + share * (x - b) for share in torch.linspace(0, 1, n).tolist()]
+    return (sum(slope(f, point) for point in points) / n * (x - b)).sum(-1)
+
+
+def times_the_points(f, x, b, n):
+    points = [b + (number + 0.5) / n * (x - b) for number in range(n)]
+    return sum((slope(f, point) * point).sum(-1) for point in points) / n
+
+
 INTEGRATED = Exercise(
     check=check.integrated,
     right=[ig, ig_by_linspace],
     wrong=[
+        ("both ends", with_both_ends, "both ends included"),
+        ("times the points", times_the_points, "the point where it was taken"),
+        ("not summed", lambda f, x, b, n: walk(f, x, b, n).mean(0) * (x - b), "Sum them over the width"),
         ("at the text", lambda f, x, b, n: (slope(f, x) * (x - b)).sum(-1), "at the text each time"),
         ("left ends", lambda f, x, b, n: (walk(f, x, b, n, 0).mean(0) * (x - b)).sum(-1), "left ends"),
         ("right ends", lambda f, x, b, n: (walk(f, x, b, n, 1).mean(0) * (x - b)).sum(-1), "right ends"),
@@ -247,6 +274,7 @@ GAP = Exercise(
         lambda s, t, b: abs(1 - float(s.sum()) / float(t - b)),
     ],
     wrong=[
+        ("by the text", lambda s, t, b: ((s.sum() - (t - b)) / t).abs(), "You divided by f(x)"),
         ("not a share", lambda s, t, b: (s.sum() - (t - b)).abs(), "That is the gap itself"),
         ("signed", lambda s, t, b: (s.sum() - (t - b)) / (t - b), "The gap has a sign"),
         ("by the sum", lambda s, t, b: ((s.sum() - (t - b)) / s.sum()).abs(), "by the sum of the scores"),
@@ -273,10 +301,20 @@ def whole_way(f, points):
     return sum(slope(f, point) * (points[-1] - points[0]) for point in points[:-1]).sum(-1)
 
 
+def in_the_middle(f, p):
+    return sum((slope(f, (here + there) / 2) * (there - here)).sum(-1) for here, there in zip(p, p[1:], strict=False))
+
+
+def times_the_next(f, p):
+    return sum((slope(f, here) * there).sum(-1) for here, there in zip(p, p[1:], strict=False))
+
+
 ALONG = Exercise(
     check=check.along_points,
     right=[along, along_in_one_go],
     wrong=[
+        ("in the middle", in_the_middle, "in the middle of each move"),
+        ("times the next point", times_the_next, "You multiplied by the next point"),
         ("at the end", lambda f, p: along(f, p, at=1), "where each move ends"),
         ("whole way", whole_way, "by the whole way"),
         ("sign", lambda f, p: -along(f, p), "the wrong sign"),

@@ -27,6 +27,8 @@ STABILISED = Exercise(
     check=check.stabilised,
     right=[stable, stable_by_sign, stable_by_copysign],
     wrong=[
+        ("sign of the sum", lambda z, e: z + e * torch.sign(z + e), "after epsilon had been added"),
+        ("zero twice", lambda z, e: stable(torch.where(z == 0, e, z), e), "Zero moved twice"),
         ("as it was", lambda z, e: z + e * torch.sign(z), "The bug is still there"),
         ("plus for all", lambda z, e: z + e, "added to all"),
         ("zero down", lambda z, e: torch.where(z > 0, z + e, z - e), "Zero went down"),
@@ -83,6 +85,12 @@ SHARE_BACK = Exercise(
     check=check.share_back,
     right=[share, share_by_loops],
     wrong=[
+        (
+            "summed over the inputs",
+            lambda x, w, b, r, e=1e-9: (w * x * unit(x, w, b, r, e)[:, None]).sum(1),
+            "You summed over the inputs",
+        ),
+        ("no relevance", lambda x, w, b, r, e=1e-9: share(x, w, b, r * 0 + 1, e), "The relevance is missing"),
         ("no bias", lambda x, w, b, r, e=1e-9: share(x, w, b * 0, r, e), "without the bias"),
         ("bias given back", bias_spread, "in equal parts"),
         ("no input", lambda x, w, b, r, e=1e-9: unit(x, w, b, r, e) @ w, "The inputs are missing"),
@@ -228,6 +236,7 @@ SOFTMAX = Exercise(
     check=check.softmax_rule,
     right=[through_softmax, through_softmax_by_jacobian],
     wrong=[
+        ("of a gradient", lambda s, a, r: a * (r - (a * r).sum(-1, keepdim=True)), "answers to a gradient"),
         ("no scores", lambda s, a, r: r - a * r.sum(-1, keepdim=True), "The scores are missing"),
         ("over queries", lambda s, a, r: s * (r - a * r.sum(-2, keepdim=True)), "runs over the queries"),
         ("one sum", lambda s, a, r: s * (r - a * r.sum()), "over everything"),
@@ -323,6 +332,12 @@ NORM = Exercise(
     check=check.norm_backward,
     right=[norm, norm_by_autograd],
     wrong=[
+        (
+            "mean before the weight",
+            lambda x, w, g, e=1e-5: (g - g.mean(-1, keepdim=True)) * w / spread(x, e),
+            "Subtract it last",
+        ),
+        ("std", with_sigma(lambda x, e: x.std(-1, keepdim=True) + e), "Two slips in sigma"),
         ("as it was", own_gradient, "The bug is still there"),
         (
             "mean of x",

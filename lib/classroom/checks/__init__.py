@@ -8,6 +8,7 @@ traceback. Nothing is written to stderr: nbgrader gives no marks to a cell that 
 import builtins
 import contextlib
 import sys
+import textwrap
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -16,9 +17,16 @@ import numpy as np
 import torch
 
 from classroom.calling import Failure, copied, unchanged
-from classroom.checks._tables import capital, difference, distance, index, numbers_are_shown, side_by_side
+from classroom.checks._tables import capital, difference, distance, index, numbers_are_shown, side_by_side, verb
 
+WIDTH = 96  # of a line that a window of JupyterLab shows whole
 BOLD, GREEN, PLAIN = "\x1b[1m", "\x1b[1;32m", "\x1b[0m"  # red on red can't be read in JupyterLab's dark theme
+
+
+def wrapped(text: str) -> str:
+    """Long lines broken between words: JupyterLab breaks them wherever its window ends. Tables stay as they are."""
+    lines = text.splitlines()
+    return "\n".join(line if line.startswith("  ") else textwrap.fill(line, WIDTH) for line in lines)
 
 
 class Mistake(AssertionError):
@@ -26,7 +34,7 @@ class Mistake(AssertionError):
 
     def _render_traceback_(self) -> list[str]:
         """IPython shows these lines in place of the traceback."""
-        first, *rest = str(self).splitlines() or [""]
+        first, *rest = wrapped(str(self)).splitlines() or [""]
         return [f"{BOLD}✗ {first}{PLAIN}", *rest]
 
 
@@ -39,7 +47,8 @@ class Raised(Exception):
 
 
 def passed(what: str) -> None:
-    """Print one line that says what holds."""
+    """Print in one line, or as many as it takes, what holds."""
+    what = wrapped(what)
     coloured = sys.stdout.isatty() or type(sys.stdout).__module__ == "ipykernel.iostream"
     print(f"{GREEN}✓{PLAIN} {what}" if coloured else f"✓ {what}")
 
@@ -88,10 +97,12 @@ def expect_tensor(value: Any, shape: tuple[int, ...], name: str = "the result") 
     """
     numbers = _numbers(value, name)
     if tuple(numbers.shape) != tuple(shape):
-        raise Mistake(f"{capital(name)} has the shape {tuple(numbers.shape)}. It should be {tuple(shape)}.")
+        found = f"{capital(name)} {verb(name, 'has', 'have')} the shape {tuple(numbers.shape)}"
+        raise Mistake(f"{found}. It should be {tuple(shape)}.")
     if numbers.isnan().any():
         where = index(numbers.isnan().nonzero()[0])
-        raise Mistake(f"{capital(name)} holds NaN{where}: was something divided by zero, or infinity by infinity?")
+        found = f"{capital(name)} {verb(name, 'holds', 'hold')} NaN{where}"
+        raise Mistake(f"{found}: was something divided by zero, or infinity by infinity?")
     return numbers
 
 
@@ -179,11 +190,18 @@ def _short(text: str, longest: int) -> str:
 def _describe(value: Any) -> str:
     if isinstance(value, torch.Tensor | np.ndarray):
         return f"{'a tensor' if isinstance(value, torch.Tensor) else 'an array'} of shape {tuple(value.shape)}"
-    if isinstance(value, list | tuple) and value and isinstance(value[0], torch.Tensor | np.ndarray):
+    if isinstance(value, list | tuple) and _begins_with_a_tensor(value):
         return f"a {type(value).__name__} of {len(value)}, the first {_describe(value[0])}"
     if isinstance(value, bool | int | float | str | list | tuple | dict | None) and numbers_are_shown():
         return _short(repr(value), 60)
     return f"a {type(value).__name__}"
+
+
+def _begins_with_a_tensor(value: Any) -> bool:
+    """Whether a list of tensors, or of lists of them, would be shown as a page of numbers."""
+    if isinstance(value, list | tuple) and value:
+        return _begins_with_a_tensor(value[0])
+    return isinstance(value, torch.Tensor | np.ndarray)
 
 
 def _explain(failure: Failure, name: str, args: tuple) -> str:
@@ -248,5 +266,6 @@ def _judge_text(value: Any, right: Any, mistakes: Mapping[str, Any], name: str) 
         if plain(value) == plain(wrong):
             raise Mistake(message)
     if not numbers_are_shown():
-        raise Mistake(f"{capital(name)} is wrong.")
-    raise Mistake(f"{capital(name)} is {_describe(value)}. It should be {_describe(right)}.")
+        raise Mistake(f"{capital(name)} {verb(name)} wrong.")
+    they = verb(name, "It", "They")
+    raise Mistake(f"{capital(name)} {verb(name)} {_describe(value)}. {they} should be {_describe(right)}.")

@@ -1,5 +1,6 @@
 """Numbers as a student is shown them: where two tables differ, and both beside each other if they are small."""
 
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -32,6 +33,12 @@ def capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
+def verb(name: str, one: str = "is", many: str = "are") -> str:
+    """`one` or `many`, whichever agrees with what `name` calls a result: "the logits of a model" are, a sum is."""
+    head = re.split(r" (?:of|at|on|by|for|in|with|along|after|from|without|under|close|that|where) |,", name)[0]
+    return many if re.search(r"[^sui]s$", head) or " and " in head else one
+
+
 def index(position: Iterable[int]) -> str:
     """The words ` at [0, 2]`, or nothing for a number that stands alone."""
     places = ", ".join(str(int(place)) for place in position)
@@ -57,12 +64,12 @@ def difference(expected: torch.Tensor, received: torch.Tensor, tolerance: float,
     worst = _largest(off)
     found, right = _digits(received[worst], expected[worst]), _digits(expected[worst], received[worst])
     if not numbers_are_shown():
-        return f"{capital(name)} is wrong."
+        return f"{capital(name)} {verb(name)} wrong."
     if expected.dim() == 0:
-        return f"{capital(name)} is {found}. It should be {right}."
+        return f"{capital(name)} {verb(name)} {found}. It should be {right}."
     wrong = f"{int((off > tolerance).sum())} of {off.numel()} entries"
     tables = side_by_side(expected, received)
-    return f"{capital(name)} is wrong in {wrong}, most{index(worst)}: {found} should be {right}.{tables}"
+    return f"{capital(name)} {verb(name)} wrong in {wrong}, most{index(worst)}: {found} should be {right}.{tables}"
 
 
 def side_by_side(expected: torch.Tensor, received: torch.Tensor) -> str:
@@ -93,7 +100,7 @@ def _largest(off: torch.Tensor) -> tuple[int, ...]:
 def _digits(number: torch.Tensor, other: torch.Tensor) -> str:
     """As few decimals, two at least, as tell the two numbers apart."""
     return next(
-        (f"{float(number):.{n}f}" for n in range(2, 10) if f"{float(number):.{n}f}" != f"{float(other):.{n}f}"),
+        (f"{float(number):z.{n}f}" for n in range(2, 10) if f"{float(number):z.{n}f}" != f"{float(other):z.{n}f}"),
         f"{float(number):g}",
     )
 
@@ -105,6 +112,6 @@ def _decimals(expected: torch.Tensor, received: torch.Tensor) -> int:
 
 def _rows(table: torch.Tensor, decimals: int) -> list[str]:
     table = torch.atleast_2d(table)
-    words = [[f"{number:.{decimals}f}" for number in row] for row in table.tolist()]
+    words = [[f"{number:z.{decimals}f}" for number in row] for row in table.tolist()]
     width = max(len(word) for row in words for word in row)
     return ["  ".join(f"{word:>{width}}" for word in row) for row in words]

@@ -75,6 +75,11 @@ def attention_weights(student: Callable, seed: int = 0) -> None:
             "token "
             "may see itself; mask above the diagonal only, triu(1)."
         )
+    if isinstance(first, torch.Tensor) and first.shape == (1, 3, 3) and first[0, -1].isnan().all():
+        raise Mistake(
+            "The last row is NaN: the mask forbids the token itself and all before it. It has to forbid what comes "
+            "after: above the diagonal, triu(1)."
+        )
     judge_all(
         values,
         [_weights(q, k) for q, k in cases],
@@ -87,6 +92,12 @@ def attention_weights(student: Callable, seed: int = 0) -> None:
             ],
             "Masked scores were set to 0, not to minus infinity: exp(0) is 1, so later words still get a share.": [
                 s.masked_fill(m, 0).softmax(-1) for s, m in zip(scores, later, strict=True)
+            ],
+            "These are the scores: the softmax over the keys is missing.": [
+                s.masked_fill(m, -torch.inf) for s, m in zip(scores, later, strict=True)
+            ],
+            "You divided by the root after the softmax, so the rows don't sum to one. Divide the dot products.": [
+                _weights(q, k, root=0) / q.shape[-1] ** 0.5 for q, k in cases
             ],
             "The division by the root of the dimension is missing.": [_weights(q, k, root=0) for q, k in cases],
             "You divided by the dimension, not by its root.": [_weights(q, k, root=1) for q, k in cases],
@@ -148,6 +159,9 @@ def mix(student: Callable, seed: int = 0) -> None:
             "holds parts of several tokens.": [out(*c, layout=lambda x: x.reshape(x.shape[1], -1)) for c in cases],
             "The numbers of the heads alternate. First all numbers of head 0, then all of head 1.": [
                 out(*c, layout=lambda x: x.permute(1, 2, 0).reshape(x.shape[1], -1)) for c in cases
+            ],
+            "The bias was added once for each head. It belongs to the matrix, and is added once.": [
+                out(w, v, m, b * len(w)) for w, v, m, b in cases
             ],
             "The bias is missing.": [out(w, v, m, torch.zeros_like(b)) for w, v, m, b in cases],
             "The output matrix is missing: the mixed values were returned as they are.": [
@@ -308,6 +322,12 @@ def induction(student: Callable, seed: int = 0) -> None:
             "You read the weight on the earlier occurrence itself. An induction head looks at the place after it.": [
                 _looks(*case, shift=0).mean(-1) for case in cases
             ],
+            "You read the weight on the place before the earlier occurrence. An induction head looks at the one "
+            "after it.": [_looks(*case, shift=-1).mean(-1) for case in cases],
+            "You took every earlier occurrence. For each place only the last one before it counts.": [
+                torch.stack([w[:, i, j + 1] for i in range(len(t)) for j in range(i) if t[i] == t[j]], -1).mean(-1)
+                for w, t in cases
+            ],
             "You took the first earlier occurrence. It is the last one before the place.": [
                 _looks(*case, first=True).mean(-1) for case in cases
             ],
@@ -415,6 +435,9 @@ def nearest(student: Callable, seed: int = 0) -> None:
                 x.topk(k, largest=False).indices for (_, _, k), x in sized
             ],
             "These are the cosines. Return the places of the rows.": [x.topk(k).values for (_, _, k), x in sized],
+            "You returned the cosines and the places. Return the places alone, `.indices`.": [
+                torch.stack([x.topk(k).values, x.topk(k).indices.to(x.dtype)]) for (_, _, k), x in sized
+            ],
             "The right rows, the most similar last. It comes first.": [
                 x.topk(k).indices.flip(0) for (_, _, k), x in sized
             ],

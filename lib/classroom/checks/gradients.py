@@ -138,6 +138,7 @@ def weight_gradients(student: Callable, seed: int = 0) -> None:
     x = model.get_input_embeddings()(ids).detach().requires_grad_()
     output = model(inputs_embeds=x, output_attentions=True)
     before = _hooks(model)
+    model.zero_grad(set_to_none=True)
     for target, frozen in ((4, False), (11, True)):
         model.requires_grad_(not frozen)
         slopes = torch.autograd.grad(output.logits[0, -1, target], output.attentions, retain_graph=True)
@@ -148,6 +149,11 @@ def weight_gradients(student: Callable, seed: int = 0) -> None:
                 "A gradient was left on the model's parameters: that is what backward() does. torch.autograd.grad "
                 "gives "
                 "the gradients that you ask for and leaves nothing."
+            )
+        if any(parameter.requires_grad is frozen for parameter in model.parameters()):
+            raise Mistake(
+                "Your function thawed or froze the model's parameters (requires_grad), and the model has to be left as "
+                "it was. Let the embeddings ask for a gradient, not the parameters."
             )
         left = [name for name, number in _hooks(model).items() if number > before[name]]
         if left:
@@ -248,6 +254,13 @@ def _roll(products: torch.Tensor, order: str = "left", add: bool = True, plus: s
     return flow
 
 
+def _entry_by_entry(products: torch.Tensor) -> torch.Tensor:
+    flow = torch.eye(products.shape[-1], dtype=products.dtype)
+    for product in products:
+        flow = flow + product.clamp(min=0).mean(0) * flow
+    return flow
+
+
 @quiet()
 def positive_rollout(student: Callable, seed: int = 0) -> None:
     cases = _lists(seed)
@@ -266,6 +279,11 @@ def positive_rollout(student: Callable, seed: int = 0) -> None:
             "The positive part came after the mean over the heads. Take it head by head, before.": [
                 _roll(p, plus="mean") for p in products
             ],
+            "Everything is zero: R starts as the identity, or there is nothing to carry.": [
+                torch.zeros_like(p[0, 0]) for p in products
+            ],
+            "R was multiplied entry by entry. What is carried passes through every token between: the matrix product "
+            "`@`.": [_entry_by_entry(p) for p in products],
             "The positive part is missing.": [_roll(p, plus="none") for p in products],
             "You took absolute values. What speaks against the target is dropped, not counted for it.": [
                 _roll(p.abs()) for p in products
@@ -299,13 +317,21 @@ def signs(answer, seed: int = 0) -> None:
     )
 
 
-def _walk(f, x, baseline, steps, shares=lambda n, steps: (n + 0.5) / steps, way=True, divide=True, start=True):
+def _walk(
+    f, x, baseline, steps, shares=lambda n, steps: (n + 0.5) / steps, way=True, divide=True, start=True, whole=False
+):
     total = torch.zeros_like(x)
     for number in range(steps):
         origin = baseline if start else torch.zeros_like(x)
         total += slope_of(f, origin + shares(number, steps) * (x - origin))
     total = total / steps if divide else total
-    return (total * ((x - baseline) if way is True else x if way == "x" else 1)).sum(-1)
+    scores = total * ((x - baseline) if way is True else x if way == "x" else 1)
+    return scores if whole else scores.sum(-1)
+
+
+def _at_points(f, x, baseline, steps):
+    points = [baseline + (number + 0.5) / steps * (x - baseline) for number in range(steps)]
+    return sum((slope_of(f, point) * point).sum(-1) for point in points) / steps
 
 
 @quiet()
@@ -332,6 +358,13 @@ def integrated(student: Callable, seed: int = 0) -> None:
             ],
             "The steps end at their right ends (1/n, ..., 1). Take the middle of each: (number + 0.5) / steps.": [
                 _walk(*case, shares=lambda n, steps: (n + 1) / steps) for case in cases
+            ],
+            "The steps go from one end to the other, both ends included (linspace). Take the middle of each: "
+            "(number + 0.5) / steps.": [_walk(*case, shares=lambda n, steps: n / max(steps - 1, 1)) for case in cases],
+            "You multiplied each gradient by the point where it was taken. The way is the same for all of them: "
+            "x - baseline.": [_at_points(*case) for case in cases],
+            "The products came back whole. Sum them over the width: one score for each token.": [
+                _walk(*case, whole=True) for case in cases
             ],
             "The way is missing: multiply the mean gradient by x - baseline.": [
                 _walk(*case, way=False) for case in cases
@@ -388,6 +421,9 @@ def gap(student: Callable, seed: int = 0) -> None:
             "The baseline's value is missing: f(x) - f(baseline) is to be explained, not f(x).": [
                 ((s.sum() - t) / t).abs() for s, t, _ in cases
             ],
+            "You divided by f(x). Divide by what should be explained, f(x) - f(baseline).": [
+                ((s.sum() - (t - b)) / t).abs() for s, t, b in cases
+            ],
             "That is the share that was explained. The gap is what is missing of it.": [
                 (s / e).abs() for s, e in parts
             ],
@@ -418,11 +454,12 @@ def baseline(answer, seed: int = 0) -> None:
     )
 
 
-def _along(f, points, at=0, moves=None):
+def _along(f, points, at=0.0, moves=None):
+    """`at` is where each move's gradient is taken: 0 where it begins, 1 where it ends."""
     total = torch.zeros_like(points[0])
-    for number in range(len(points) - 1):
-        move = points[number + 1] - points[number] if moves is None else moves
-        total += slope_of(f, points[number + at]) * move
+    for here, there in zip(points, points[1:], strict=False):
+        move = there - here if moves is None else moves
+        total += slope_of(f, here + at * (there - here)) * move
     return total.sum(-1)
 
 
@@ -440,6 +477,14 @@ def along_points(student: Callable, seed: int = 0) -> None:
         {
             "The gradient was taken where each move ends. Take it where the move begins.": [
                 _along(*case, at=1) for case in cases
+            ],
+            "The gradient was taken in the middle of each move. That is nearer to the integral, and asks the model "
+            "about points that are not on the list: take it where the move begins.": [
+                _along(*case, at=0.5) for case in cases
+            ],
+            "You multiplied by the next point. Multiply by the move to it: the next point less this one.": [
+                sum((slope_of(f, here) * there).sum(-1) for here, there in zip(p, p[1:], strict=False))
+                for f, p in cases
             ],
             "You multiplied by the whole way in each step. Multiply by the move to the next point.": [
                 _along(f, p, moves=p[-1] - p[0]) for f, p in cases

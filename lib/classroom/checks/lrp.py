@@ -45,6 +45,12 @@ def stabilised(student: Callable, seed: int = 0) -> None:
             "Numbers below epsilon were set to epsilon, so that negative ones are lost.": [
                 z.clamp(min=e) for z, e in cases
             ],
+            "Zero moved twice, by two epsilons. Every entry moves by one.": [
+                torch.where(z == 0, 2 * e, z + e * torch.sign(z)) for z, e in cases
+            ],
+            "The sign was taken after epsilon had been added: negative numbers close to zero go up, through it.": [
+                z + e * torch.sign(z + e) for z, e in cases
+            ],
             "Epsilon is always 1e-9, whatever was asked for.": [
                 torch.where(z >= 0, z + 1e-9, z - 1e-9) for z, _ in cases
             ],
@@ -90,6 +96,12 @@ def share_back(student: Callable, seed: int = 0) -> None:
             ],
             "The inputs are missing: multiply by x in the end.": [
                 unit @ case[1] for case, unit in zip(cases, per_unit, strict=True)
+            ],
+            "You summed over the inputs: these are the outputs again. Sum over the outputs, one number for each "
+            "input.": [(case[1] * case[0] * unit[:, None]).sum(1) for case, unit in zip(cases, per_unit, strict=True)],
+            "The relevance is missing: what the outputs received is what is shared out, not 1 for each.": [
+                case[0] * (_divide(torch.ones_like(each), each, small) @ case[1])
+                for case, each, small in zip(cases, z, e, strict=True)
             ],
             "The weights are transposed: sum over the outputs.": [
                 case[0] * (case[1] @ unit) for case, unit in zip(cases, per_unit, strict=True)
@@ -348,6 +360,8 @@ def softmax_rule(student: Callable, seed: int = 0) -> None:
             "This is the softmax's gradient: R_A is a relevance already, so no further factor A belongs to it.": [
                 s * a * (r - (a * r).sum(-1, keepdim=True)) for s, a, r in cases
             ],
+            "This is what the softmax answers to a gradient. R_A is a relevance: take away A times its sum, and "
+            "multiply by the scores in the end.": [a * (r - (a * r).sum(-1, keepdim=True)) for _, a, r in cases],
             "You multiplied by the weights in the end. Multiply by the scores.": [
                 _handed(a, a, r) for _, a, r in cases
             ],
@@ -468,6 +482,12 @@ def norm_backward(student: Callable, seed: int = 0) -> None:
             "The variance was divided by one less than the width. LayerNorm divides by the width.": [
                 _norm_answer(*case, sigma=spread(case[0], epsilon_of(case), True)) for case in cases
             ],
+            "The mean was subtracted before the multiplication with the weight and the division. Subtract it last: "
+            "of what is there after step 2.": [
+                (g - g.mean(-1, keepdim=True)) * w / spread(x, *more) for x, w, g, *more in cases
+            ],
+            "Two slips in sigma: `std` divides by one less than the width, and norm_epsilon stands outside of the "
+            "root.": [_norm_answer(*case, sigma=spread(case[0], 0.0, True) + epsilon_of(case)) for case in cases],
             "norm_epsilon is always 1e-5, whatever was asked for.": [_norm_answer(*case[:3]) for case in cases],
             "norm_epsilon stands outside of the root. It is added to the variance.": [
                 _norm_answer(*case, sigma=spread(case[0], 0.0) + epsilon_of(case)) for case in cases

@@ -121,6 +121,8 @@ def add_residual(student: Callable, seed: int = 0) -> None:
                 "first, divide afterwards.": (1 - share) * _rows(fused) + share * identity,
                 "You added the whole identity to the whole attention. They are mixed: (1 - residual_weight) and "
                 "residual_weight.": _rows(fused + identity),
+                "The identity got its share, and the attention all of itself. It is mixed with 1 - residual_weight of "
+                "the attention.": _rows(fused + share * identity),
                 "You mixed in a matrix of ones (torch.ones), so that every token keeps every other one. A token "
                 "keeps itself: that is "
                 "the identity, torch.eye.": _rows((1 - share) * fused + share * torch.ones_like(fused)),
@@ -191,6 +193,8 @@ def rollout(student: Callable, seed: int = 0) -> None:
                 "layer.": _product([reference.FUSIONS[fuse](layer[None])[0] for layer in attentions]),
                 "The result is zero everywhere: a product that starts at zeros stays there. Start with the first "
                 "layer or the identity.": torch.zeros_like(right),
+                "Everything is 1: a product that starts with a matrix of ones loses all that was in it. Start with "
+                "the first layer or the identity, torch.eye.": torch.ones_like(right),
                 "residual_weight is not passed on: this is the result for 0.5.": reference.rollout(
                     batch_of_one(attentions), 0.5, fuse
                 )[0],
@@ -284,6 +288,7 @@ def discard(student: Callable, seed: int = 0) -> None:
     )  # two of its allowed entries are zero
     for name, fused, ratio in (
         ("The cat sat down, ratio 0.45", hand, 0.45),
+        ("The cat sat down, ratio 0.35", hand, 0.35),
         ("a random model, ratio 0.3", random, 0.3),
         ("a random model, ratio 0.8", random, 0.8),
         ("a layer in which allowed entries are zero, ratio 0.4", blind, 0.4),
@@ -384,6 +389,7 @@ def attention_flow(student: Callable, seed: int = 0) -> None:
                 "That is the widest single path to each token. The maximum flow adds up all that fits through at "
                 "once, over many paths.": _widest_path(steps, position),
                 "That is the flow into the first token. Start at `position`.": _shares(steps, 0),
+                "That is the flow into the last token, whatever `position` is.": _shares(steps, len(steps[0]) - 1),
                 "The flow starts one layer too low: the last layer is missing.": _shares(steps[:-1], position),
             },
             tolerance=1e-4,

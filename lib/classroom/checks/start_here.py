@@ -232,6 +232,7 @@ def unembed(student: Callable, seed: int = 0) -> None:
         deviation = (variance + 1e-5).sqrt()
         unbiased = (centred.pow(2).sum(-1, keepdim=True) / (stream.shape[-1] - 1) + 1e-5).sqrt()
         over_tokens = stream - stream.mean(0, keepdim=True)
+        all_at_once = (stream - stream.mean()) / (stream.var(unbiased=False) + 1e-5).sqrt()
         deviation_over_tokens = (over_tokens.pow(2).mean(0, keepdim=True) + 1e-5).sqrt()
         judge(
             call(student, stream, g, b, words),
@@ -249,6 +250,8 @@ def unembed(student: Callable, seed: int = 0) -> None:
                 "You normalised over the tokens (the first axis). Each token's vector is normalised by itself, over "
                 "the last "
                 "axis.": (over_tokens / deviation_over_tokens * g + b) @ words.T,
+                "Mean and variance were taken over all tokens together. Each token's vector is normalised by itself: "
+                "`dim=-1, keepdim=True`.": (all_at_once * g + b) @ words.T,
                 "Gain and bias are missing.": centred / deviation @ words.T,
                 "The bias is missing.": centred / deviation * g @ words.T,
                 "The gain is missing.": (centred / deviation + b) @ words.T,
@@ -294,36 +297,43 @@ def count_parameters(student: Callable, seed: int = 0) -> None:
             for _ in range(3)
         ),
     ]
-    for vocabulary, positions, width, layers in sizes:
-        model = small_gpt2(0, vocabulary, positions, width, layers)
-        right = sum(parameter.numel() for parameter in model.parameters())
-        d = width
-        judge(
-            call(student, vocabulary, positions, width, layers),
-            right,
-            {
-                "The token table was counted twice. The unembedding is the same table, so it adds nothing.": right
-                + vocabulary * d,
-                "The token table is missing: one row of the width for each token.": right - vocabulary * d,
-                "The position table is missing: one row of the width for each position.": right - positions * d,
-                "The last norm is missing: gain and bias after all blocks.": right - 2 * d,
-                "A block has two norms, each with gain and bias; you counted one.": right - layers * 2 * d,
-                "The norms in the blocks are missing.": right - layers * 4 * d,
-                "All norms are missing, those in the blocks and the last one.": right - layers * 4 * d - 2 * d,
-                "The biases of attention are missing: each of the four matrices has one.": right - layers * 4 * d,
-                "The biases of the MLP are missing: one of width 4d and one of width d.": right - layers * 5 * d,
-                "All biases of the matrices are missing, in attention and in the MLPs.": right - layers * 9 * d,
-                "Attention has four square matrices; you counted three. The fourth is the one that writes back into "
-                "the "
-                "stream.": right - layers * (d * d + d),
-                "You counted one block. There are `layers` of them.": right - (layers - 1) * (12 * d * d + 13 * d),
-                "The MLP's two matrices are d by 4d and 4d by d. You counted one of them.": right - layers * 4 * d * d,
-                "The last norm was counted in each block.": right + (layers - 1) * 2 * d,
-            },
-            tolerance=1e-9,
-            name=f"the count for {vocabulary} tokens, {positions} positions, width {width} and {layers} "
-            f"{'layer' if layers == 1 else 'layers'}",
-        )
+    rights = [sum(parameter.numel() for parameter in small_gpt2(0, *size).parameters()) for size in sizes]
+    less = {
+        "The token table was counted twice. The unembedding is the same table, so it adds "
+        "nothing.": lambda v, n, d, k: -v * d,
+        "The token table is missing: one row of the width for each token.": lambda v, n, d, k: v * d,
+        "The position table is missing: one row of the width for each position.": lambda v, n, d, k: n * d,
+        "The last norm is missing: gain and bias after all blocks.": lambda v, n, d, k: 2 * d,
+        "A block has two norms, each with gain and bias; you counted one.": lambda v, n, d, k: k * 2 * d,
+        "In each block 4d are missing. Either the two norms are, or the biases of attention's four "
+        "matrices.": lambda v, n, d, k: k * 4 * d,
+        "All norms are missing, those in the blocks and the last one.": lambda v, n, d, k: k * 4 * d + 2 * d,
+        "The biases of the MLP are missing: one of width 4d and one of width d.": lambda v, n, d, k: k * 5 * d,
+        "All biases of the matrices are missing, in attention and in the MLPs.": lambda v, n, d, k: k * 9 * d,
+        "Attention has four square matrices; you counted three. The fourth is the one that writes back into the "
+        "stream.": lambda v, n, d, k: k * (d * d + d),
+        "You counted one block. There are `layers` of them.": lambda v, n, d, k: (k - 1) * (12 * d * d + 13 * d),
+        "The MLP's two matrices are d by 4d and 4d by d. You counted one of them.": lambda v, n, d, k: k * 4 * d * d,
+        "The last norm was counted in each block.": lambda v, n, d, k: -(k - 1) * 2 * d,
+        "You multiplied everything by `layers`. The tables and the last norm stand outside the blocks, and are there "
+        "once.": lambda v, n, d, k: -(k - 1) * (v * d + n * d + 2 * d),
+        "The MLP's second bias has width d, not 4d: the second matrix leads back to the stream.": lambda v, n, d, k: (
+            -k * 3 * d
+        ),
+    }
+    judge_all(
+        [call(student, *size) for size in sizes],
+        rights,
+        {
+            message: [right - missing(*size) for right, size in zip(rights, sizes, strict=True)]
+            for message, missing in less.items()
+        },
+        tolerance=1e-9,
+        names=[
+            f"the count for {v} tokens, {n} positions, width {d} and {k} {'layer' if k == 1 else 'layers'}"
+            for v, n, d, k in sizes
+        ],
+    )
     passed("the same number as transformers counts, for models of several sizes")
 
 
@@ -478,7 +488,7 @@ def generate(student: Callable, seed: int = 0) -> None:
         logits = torch.zeros(len(ids), vocabulary)
         for place in range(len(ids)):
             read = ids[: place + 1]
-            logits[place, _next(read)] = 5.0
+            logits[place, _next(read)] = -5.0
         return logits
 
     def _next(read: torch.Tensor) -> int:
@@ -498,7 +508,7 @@ def generate(student: Callable, seed: int = 0) -> None:
             raise Mistake(
                 f"`choose` was given {shape}. It takes one row of logits, ({vocabulary},): the row of the last place."
             )
-        return int(row.argmax())
+        return int(row.argmin())  # not the largest, so that a function which never asks `choose` is found out
 
     prompt = torch.tensor([1, 5, 2, 7])
     for steps in (3, 9, 0):
@@ -528,6 +538,9 @@ def generate(student: Callable, seed: int = 0) -> None:
             "One word too many was generated.": right(prompt, steps + 1),
             "One word too few was generated.": right(prompt, max(steps - 1, 0)),
             "Only the last word was returned.": text[-1:],
+            "You took the largest logit. Which word follows is for `choose` to say: give it the row.": torch.cat(
+                [prompt, torch.zeros(steps, dtype=prompt.dtype)]
+            ),
         }
         judge(
             value,
