@@ -14,7 +14,7 @@ from nbformat import NotebookNode
 PROJECT = Path(__file__).resolve().parents[2] / "pyproject.toml"
 BRANCH = "main"
 SOURCE = """\
-# Installs the course where it is missing (Colab, Kaggle, Binder, VS Code). Elsewhere this cell does nothing.
+# Installs the course where it is missing (Colab, Kaggle, Binder, VS Code). Elsewhere it does nothing.
 from importlib.util import find_spec
 
 if find_spec("glassbox") is None:
