@@ -534,7 +534,7 @@ check.probabilities(probabilities, seed=4711)
 #
 # Cut the tail off probabilities `(vocabulary,)`, in whatever order the words stand.
 #
-# 1. If `k` is given, keep the k most probable words.
+# 1. If `k` is given, keep the k most probable words; all of them, if there are no more than k.
 # 2. If `p` is given, keep the smallest set of the most probable words that reaches p, the one that crosses the line included.
 # 3. With both, a word must be kept by both; p is measured on the probabilities as they were given.
 # 4. Set all others to zero, and divide by the sum. The words stay in their places.
@@ -636,7 +636,7 @@ def logits_of(ids: torch.Tensor) -> torch.Tensor:
 def chooser(seed: int, temperature: float, k: int | None = None, p: float | None = None):
     """A function that draws an id from a row of logits, the same ones for the same seed."""
     generator = torch.Generator().manual_seed(seed)
-    return lambda row: torch.multinomial(keep_top(probabilities(row, temperature), k, p), 1, generator=generator)
+    return lambda row: int(torch.multinomial(keep_top(probabilities(row, temperature), k, p), 1, generator=generator))
 
 
 start = tokenizer("When Mary and John went to the", return_tensors="pt")["input_ids"][0]

@@ -250,14 +250,14 @@ check.mix(mix, seed=4711)
 #
 # ```python
 # def capture_keys(model, ids, layer):
-#     caught = []
-#     handles = []
+#     caught, handles = [], []
+#     keep = lambda module, args, out: caught.append(out)
 #     for name, module in model.named_modules():
 #         if isinstance(module, torch.nn.Linear) and f"h.{layer}.attn" in name:
-#             handles.append(module.register_forward_hook(lambda module, args, out: caught.append(out)))
+#             handles.append(module.register_forward_hook(keep))
 #     with torch.no_grad():
 #         model(ids)
-#     return caught[0][0]                      # IndexError: list index out of range
+#     return caught[0][0]          # IndexError: list index out of range
 # ```
 
 # %% [markdown]
@@ -413,7 +413,8 @@ check.previous_token(previous_token, seed=4711)
 #
 # <details><summary>Hint</summary>
 #
-# A dictionary from an id to the place where it was last seen, filled while you walk through the text. Look before you write.
+# A dictionary from an id to the place where it was last seen, filled while you walk through the text. Look before you write. Take the ids as plain numbers,
+# `ids.tolist()`: a dictionary holds two tensors for different keys, even if the same number is in them.
 #
 # </details>
 
@@ -576,7 +577,7 @@ for name, found in hits.items():
 # changes: by weight, the top word is evidence in 0.56 of the sentences, by weighted norm in 0.59, and these intervals overlap, so on this count the two are alike. Both are far above a word drawn at random, with 0.13. Averaged over all heads and
 # layers, attention does look at what matters more often than chance, and it misses it in two sentences of five.
 
-# %% alt="Two rows of coloured tokens: the last token's share of weight and of weighted norm. Both favour the start token, the norms a little less, and Mary and John come next in both."
+# %% alt="Two rows of coloured tokens: the last token's share of weight and of weighted norm. In both, gave is darkest and the comma and the start token come next, the start token a little paler by norm. The second John is in the middle, and Mary is pale."
 def shown(text: str, scores: torch.Tensor, name: str) -> gb.Attribution:
     """Scores of your own, one for each token of the text, as glassbox shows them."""
     return replace(gb.explain(model, tokenizer, text, method="attention"), method=name, scores=scores)
@@ -599,7 +600,8 @@ gb.views.attention(model, tokenizer, PROMPT, layer=5, head=3, title="Before it s
 #
 # *5 points · ●●○ · 3 minutes*
 #
-# Many heads put most of their weight on the start token most of the time. What is the best reading?
+# Look at head 2.3 once more. In the first half of its text nothing has been said before, so there is nothing to look up, and it puts nearly all of its weight on the start token. Many heads
+# have such moments. What is the best reading?
 #
 # - **a** The start token carries the summary of the sentence.
 # - **b** The model is not sure which word to look at.
@@ -675,8 +677,8 @@ for layer in (0, 2, 4):
         print("    ..." + "".join(tokens_of(text)[max(token - 5, 1) : token]) + " [" + tokens_of(text)[token].strip() + "]")
 
 # %% [markdown]
-# In layer 0 the neighbours are the same word in similar places: *of* after *city*. Further up, two of the nearest are not *of* at all. What does *capital of France, which [is]* have in common with a question about the Eiffel Tower? The **answer**:
-# both are about to say *Paris*, and so is the sentence about the Louvre. The vector at the last token is no longer about the token that stands there. It is about the word to come.
+# In layer 0 the neighbours are the same word in similar places: *of* after *city* or *country*. Further up, three of the four are not *of* at all. What does *capital of France, which [is]* have in common with a question about the Eiffel Tower? The **answer**:
+# both are about to say *Paris*, and so is the sentence about the Louvre. The vector at the last token is no longer about the token that stands there. It is about the word to come. (The fourth has nothing to do with Paris: some token is always the next in line, however far away.)
 
 # %% [markdown]
 # ## 6. Not so fast
@@ -690,9 +692,8 @@ def says(text: str) -> str:
     return tokenizer.decode(run(text).logits[0, -1].argmax()).strip()
 
 
-weight, norm = last_rows(PROMPT)
-print("most weight:", [tokens_of(PROMPT)[place] for place in weight.argsort(descending=True)[:5].tolist()])
-print("most norm:  ", [tokens_of(PROMPT)[place] for place in norm.argsort(descending=True)[:5].tolist()])
+for name, row in zip(("most weight:", "most norm:"), last_rows(PROMPT)):
+    print(f"{name:<13}" + "  ".join(f"{tokens_of(PROMPT)[place].strip()!r} at place {place}" for place in row.argsort(descending=True)[:5].tolist()))
 print(f"as it is:             {says(PROMPT)}")
 print(f"gave -> handed:       {says(PROMPT.replace('gave', 'handed'))}")
 print(f"drink -> book:        {says(PROMPT.replace('drink', 'book'))}")
@@ -700,7 +701,7 @@ print(f"second John -> Mary:  {says(PROMPT.replace(', John', ', Mary'))}")
 print(f"Mary -> Anna:         {says(PROMPT.replace('Mary', 'Anna'))}")
 
 # %% [markdown]
-# The word with the most weight is *gave*, which could be *handed* without any effect on the answer. The comma and *and* follow. Of the two words that decide, the second *John* comes fifth, and *Mary* is not among the first five. A look tells you where information was fetched from, and much of what is fetched has
+# The word with the most weight is *gave*, which could be *handed* without any effect on the answer. The comma and *and* follow. Of the two words that decide, the second *John*, at place 10, comes fifth, and *Mary* is not among the first five. A look tells you where information was fetched from, and much of what is fetched has
 # nothing to do with the one answer that you want to explain. Attention is not asked which answer it is for.
 
 # %% [markdown]

@@ -423,7 +423,7 @@ check.uniform_rollout(uniform_rollout, seed=4711)
 #
 # Now put both side by side: your rollout as bars, the baseline as black marks.
 
-# %% alt="Bar chart of rollout scores for each token of the prompt with a mark for uniform attention at each bar. The bars fall from left to right as the marks do; the start token's bar is far above its mark, and nearly all others are below theirs. The evidence words Mary and the second John do not stand out."
+# %% alt="Bar chart of rollout scores for each token of the prompt with a mark for uniform attention at each bar. The bars fall from top to bottom as the marks do; the start token's bar is far above its mark, and nearly all others are below theirs. The evidence words Mary and the second John do not stand out."
 baseline = uniform_rollout(len(attentions), len(tokens))
 evidence = smallworld.token_mask(PROMPT, ((5, 9), (38, 42)), tokenizer)
 figures.token_bars(
@@ -435,7 +435,7 @@ figures.token_bars(
 both = torch.stack([flow[-1], baseline])  # (2, token)
 print(f"correlation of rollout with the baseline: {torch.corrcoef(both)[0, 1]:.2f}")
 print(f"first token: rollout {flow[-1, 0]:.2f}, baseline {baseline[0]:.2f}")
-print(f"largest rollout / baseline: {tokens[int((flow[-1] / baseline).argmax())].strip()} {float((flow[-1] / baseline).max()):.1f}")
+print(f"largest rollout / baseline: {tokens[int((flow[-1] / baseline).argmax())].strip()!r} {float((flow[-1] / baseline).max()):.1f}")
 
 # %% [markdown] tags=["quotes"]
 # The correlation with a model that prefers nothing is 0.96. Much of what this model adds is more of the same: the start token has

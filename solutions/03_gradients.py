@@ -36,7 +36,7 @@ from glassbox import charts, figures
 model, tokenizer = gb.load("smallworld")
 PROMPT = "When Mary and John went to the store, John gave a drink to"
 
-# %% alt="Two rows of coloured tokens. Gradient times attention for the target Mary and for the target John differ: what speaks for the one speaks against the other."
+# %% alt="Two rows of coloured tokens: rollout for the target Mary and for the target John. The rows are the same; the start token is dark and all words are pale."
 for_mary, for_john = (gb.explain(model, tokenizer, PROMPT, method="rollout", target=target) for target in (" Mary", " John"))
 figures.token_strip([for_mary, for_john], names=["Mary", "John"], label="target", title="Rollout gives the right and the wrong answer the same explanation")
 
@@ -232,11 +232,12 @@ check.saturation(answer_saturation)
 # ```python
 # def weight_gradients(model, ids, target):
 #     caught = []
+#     keep = lambda module, grad_in, grad_out: caught.append(grad_out[0])
 #     for block in model.transformer.h:
-#         block.attn.register_full_backward_hook(lambda module, grad_in, grad_out: caught.append(grad_out[0]))
+#         block.attn.register_full_backward_hook(keep)
 #     output = model(ids, output_attentions=True)
 #     output.logits[0, -1, target].backward()
-#     return caught                            # one tensor a layer, (1, seq, width)
+#     return caught                # one tensor a layer, (1, seq, width)
 # ```
 #
 # The symptom: the result has the shape `(1, seq, width)`. Weights have the shape `(1, head, query, key)`. A hook on a module sees the gradient of what the module **gives out**, the vectors, never of what it computes on the way. The code has
@@ -503,11 +504,11 @@ for name, start in baselines.items():
         gaps[name].append(float(share))
         print(f"   {steps:>3} steps: gap {share:.1%}")
 
-# %% alt="Lines over the number of steps for two baselines: the completeness gap falls as steps are added."
-charts.curves([5, 20, 80], gaps, title="More steps close the gap", label="gap, as a share of what is explained", over="steps")
+# %% alt="Lines over the number of steps for two baselines: from the mean of all tokens the completeness gap falls as steps are added, from zeros it rises first; with 80 steps both are at zero."
+charts.curves([5, 20, 80], gaps, title="With enough steps the gap closes, though not step by step", label="gap, as a share of what is explained", over="steps")
 
 # %% [markdown] tags=["quotes"]
-# With 80 steps the gap is 0.0% of what is explained, from either baseline. With 20 it is still 3.6% from the mean embedding and 3.5% from zeros. Whether that is good enough depends on how close the scores are that you want to
+# With 80 steps the gap is 0.0% of what is explained, from either baseline. With 20 it is still 3.6% from the mean embedding and 3.5% from zeros. With 5 steps from zeros it happened to be only 1.9%: errors of coarse steps may cancel, so one small gap proves little, and one that stays small when you double the steps proves more. Whether that is good enough depends on how close the scores are that you want to
 # tell apart. At the mean of all tokens the logit of *Mary* is -2.88, with zeros -1.77. So what is shared out is not quite the same in the two cases.
 
 # %% [markdown]
@@ -702,8 +703,9 @@ for name, found in seen.items():
 # tokens unless told otherwise. glassbox has the same computations; it takes Gauss-Legendre points instead of the middles of equal steps, which needs fewer of them, and it warns when the gap is above 5 %.
 
 # %% tags=["quoted"]
-theirs = gb.explain(model, tokenizer, PROMPT, method="rollout")
-print(f"rollout, for comparison: {', '.join(token.strip() for token, _ in theirs.top(3))}")
+theirs = gb.explain(model, tokenizer, PROMPT, method="gradient_x_input", target=" Mary")
+yours = gradient_x_input(reader(" Mary"), x)
+print(f"largest difference between glassbox's gradient x input and yours: {float((theirs.scores - yours).abs().max()):.4f}")
 
 # %% [markdown]
 # If you have a real checkpoint in a folder or can reach Hugging Face, name it in the environment variable `GLASSBOX_MODEL` (`gpt2`, for instance) before JupyterLab starts. Your functions need nothing but a function of embeddings.

@@ -223,7 +223,7 @@ check.explain_digit(explain_digit, seed=4711)
 #
 # </details>
 #
-# **Guess first.** Here is a three from the held-out images. Which pixels speak for a three, and which of them would speak against it if you asked about an eight?
+# **Guess first.** Here is a three from the held-out images. Which pixels speak for a three, and which of them would speak against it if you asked about an eight? Blue pixels speak for the digit, orange ones with a minus against it, and each picture has a scale of its own.
 
 # %% alt="A handwritten three of 8 by 8 pixels, and beside it the relevance of its pixels for a three and for an eight, in blue for and orange against. Parts of the curve that speak for the three speak against the eight."
 network, images, labels = digits.load()
@@ -235,11 +235,13 @@ named = logits.argmax(-1)  # (image,)
 
 
 def pictures(values: dict[str, torch.Tensor], title: str):
-    """Images of 64 numbers side by side, each in its own scale: blue above zero, orange below."""
+    """Images of 64 numbers side by side, each in its own scale: blue above zero, orange with a minus below."""
     with sheet(title, 2.4 * len(values), 3.1, columns=len(values)) as (figure, axes):
         for (name, numbers), panel in zip(values.items(), axes.flat):
             largest = float(numbers.abs().max())
             panel.imshow(numbers.view(8, 8), cmap=SIGNED, vmin=-largest, vmax=largest)
+            for row, column in (numbers.view(8, 8) < -0.1 * largest).nonzero().tolist():
+                panel.text(column, row, "−", ha="center", va="center")
             panel.set(title=name, xticks=[], yticks=[])
     return figure
 
@@ -310,7 +312,7 @@ charts.curves(torch.tensor(settings).log10().tolist(), {"error": torch.tensor(er
 # %% [markdown] tags=["quotes"]
 # On average the biases hold 0.10 of the logit. That looks harmless, and is not: in some images they give and in others they take, and without the sign it is 0.37. Nothing is lost, but more than a third of the amount is not on any pixel.
 #
-# With an ε of 0.01 the scores are off by 5.87% of the largest one, with 0.1 by 27.30%. Choose it so small that making it smaller changes nothing. We take $10^{-9}$.
+# In the figure both axes count powers of ten, so that $-2$ stands for 0.01. With an ε of 0.01 the scores are off by 5.87% of the largest one, with 0.1 by 27.30%. Choose it so small that making it smaller changes nothing. We take $10^{-9}$.
 
 # %% [markdown]
 # ## 3. What a transformer needs more
@@ -403,8 +405,8 @@ check.softmax_rule(softmax_rule, seed=4711)
 #
 # </details>
 #
-# So this rule does not conserve; it **leaks by design**. There is another way out, called **CP-LRP** (Ali and others, 2022): take the attention weights for constants. Then $A V$ is a linear layer, its values get everything, nothing is halved, and queries, keys and the softmax get nothing. It conserves more and knows less: why a head looked where it
-# looked plays no part. Below, `"attnlrp"` is the first way and `"cp"` the second.
+# So this rule does not conserve; it **leaks by design**. There is another way out, called **CP-LRP**, for *conservative propagation* (Ali and others, 2022): take the attention weights for constants. Then $A V$ is a linear layer, its values get everything, nothing is halved, and queries, keys and the softmax get nothing. It conserves more and knows less: why a head looked where it
+# looked plays no part. Below, `"attnlrp"` is the first way, AttnLRP by the name that its authors gave it, and `"cp"` the second.
 
 # %% [markdown]
 # ### Question 4.7: What is conserved?
@@ -803,10 +805,10 @@ for s, (for_answer, for_rival) in zip(sentences, both):
     evidence = torch.tensor(s.mask(tokenizer, s.evidence))[1:-1]
     against_rival.append(float(evidence[(inner - inner_rival).argmax()]))
 print(f"answer and rival, {len(sentences)} sentences")
-print(f"the same top word                     {interval(same)}")
-print(f"correlation of the scores             {interval(alike)}")
+print(f"the same top word                      {interval(same)}")
+print(f"correlation of the scores              {interval(alike)}")
 print(f"top word of the difference is evidence {interval(against_rival)}")
-print(f"gain over the answer's logit alone    {interval([one - other for one, other in zip(against_rival, hits['LRP, attnlrp'])])}")
+print(f"gain over the answer's logit alone     {interval([one - other for one, other in zip(against_rival, hits['LRP, attnlrp'])])}")
 
 # %% [markdown] tags=["quotes"]
 # In 0.70 of the sentences the answer and its rival have the same top word, and their scores correlate with 0.79. Most of what LRP shows is what carries *a* large logit here: that a city is asked for, say. Only the rest is about *this* city. Explain the difference of the two logits, and the hits rise from 0.68 to 0.74, a gain of 0.07 with an interval from 0.01 to 0.13. As relevance is
