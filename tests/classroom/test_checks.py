@@ -171,6 +171,31 @@ def test_a_known_mistake_must_really_match():
     assert message.startswith("The result is wrong in 4 of 4 entries, most at [0, 1]: 0.10 should be 0.00.")
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("the sum of the scores", "The sum of the scores is wrong in"),
+        ("the logits of a random model", "The logits of a random model are wrong in"),
+        ("what three random heads write", "What three random heads write is wrong in"),
+        ("the answer for six words with ties", "The answer for six words with ties is wrong in"),
+    ],
+)
+def test_the_verb_agrees_with_what_is_wrong(name, words):
+    assert message_of(judge, TABLE + 1, TABLE, name=name).startswith(words)
+
+
+def test_a_zero_has_no_minus():
+    assert "-0.00" not in message_of(judge, -torch.tensor([0.0, 1.0]), -torch.tensor([0.0, 2.0]))
+
+
+def test_layers_are_described_not_printed():
+    def student(layers):
+        return layers["no such key"]
+
+    message = message_of(call, student, [(TABLE, TABLE[0]), (TABLE, TABLE[0])])
+    assert "called with: a list of 2, the first a tuple of 2, the first a tensor of shape (2, 2)" in message
+
+
 def test_a_known_mistake_may_have_another_shape():
     message = message_of(judge, TABLE[0], TABLE, {"You took one row.": TABLE[0]})
     assert message == "You took one row.\n  expected shape (2, 2), received (2,)"
@@ -279,7 +304,21 @@ def test_a_notebook_shows_the_message_and_no_traceback():
     ]
     assert error.ename == "Mistake"
     (line,) = notebook.cells[2].outputs
-    assert (line.name, line.text) == ("stdout", "\x1b[1;32m✓\x1b[0m rows sum to one\n")
+    assert (line.name, line.text) == ("stdout", "\x1b[32m✓\x1b[0m rows sum to one\n")
+
+
+def test_long_messages_are_broken_between_words(capsys):
+    """JupyterLab breaks a line in the middle of a word, wherever its window ends."""
+    sentence = "Each row is divided by its own sum, and " * 6
+    table = "  expected" + " 1.00" * 30
+    first, *rest = re.sub(r"\x1b\[[\d;]*m", "", "\n".join(Mistake(f"{sentence}\n{table}")._render_traceback_())).split(
+        "\n"
+    )
+    assert rest[-1] == table, "the columns of a table stay in their places"
+    assert all(len(line) <= 100 for line in (first, *rest[:-1])) and len(rest) > 2
+    assert " ".join([first, *rest[:-1]]) == f"✗ {sentence}".rstrip()
+    passed(sentence)
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 100
 
 
 def test_plain_text_has_no_colours(capsys):

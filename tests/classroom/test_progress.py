@@ -7,7 +7,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from classroom.progress import progress
 
 PASSED = [new_output("stream", text="✓ rows sum to one\n")]
-COLOURED = [new_output("stream", text="\x1b[1;32m✓\x1b[0m rows sum to one\n")]
+COLOURED = [new_output("stream", text="\x1b[32m✓\x1b[0m rows sum to one\n")]
 FAILED = [new_output("error", ename="Mistake", evalue="no", traceback=[])]
 HALF = [new_output("stream", text="✓ a case by hand\n"), *FAILED]
 

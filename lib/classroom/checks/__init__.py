@@ -20,7 +20,7 @@ from classroom.calling import Failure, copied, unchanged
 from classroom.checks._tables import capital, difference, distance, index, numbers_are_shown, side_by_side, verb
 
 WIDTH = 96  # of a line that a window of JupyterLab shows whole
-BOLD, GREEN, PLAIN = "\x1b[1m", "\x1b[1;32m", "\x1b[0m"  # red on red can't be read in JupyterLab's dark theme
+BOLD, GREEN, PLAIN = "\x1b[1m", "\x1b[32m", "\x1b[0m"  # JupyterLab's dark theme hides red, and bold green
 
 
 def wrapped(text: str) -> str:

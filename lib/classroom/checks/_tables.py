@@ -36,7 +36,8 @@ def capital(text: str) -> str:
 def verb(name: str, one: str = "is", many: str = "are") -> str:
     """`one` or `many`, whichever agrees with what `name` calls a result: "the logits of a model" are, a sum is."""
     head = re.split(r" (?:of|at|on|by|for|in|with|along|after|from|without|under|close|that|where) |,", name)[0]
-    return many if re.search(r"[^sui]s$", head) or " and " in head else one
+    several = re.search(r"[^sui]s$", head) or " and " in head
+    return many if several and not head.startswith(("what ", "who ")) else one
 
 
 def index(position: Iterable[int]) -> str:
