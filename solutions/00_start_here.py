@@ -282,7 +282,8 @@ check.embed(embed, seed=4711)
 # used as positions, the second table would be read in the wrong rows.
 #
 # </details>
-#
+
+# %% [markdown]
 # In between stand the blocks. Each has an attention part, where a token gathers from earlier ones (chapter 01 takes it apart), and an MLP, which works on each token by itself. We take
 # the model's own for now.
 #
@@ -321,7 +322,11 @@ check.embed(embed, seed=4711)
 
 # %% nbgrader={"grade_id": "unembed", "solution": true}
 def unembed(
-    stream: torch.Tensor, gain: torch.Tensor, bias: torch.Tensor, token_table: torch.Tensor, epsilon: float = 1e-5
+    stream: torch.Tensor,
+    gain: torch.Tensor,
+    bias: torch.Tensor,
+    token_table: torch.Tensor,
+    epsilon: float = 1e-5,
 ) -> torch.Tensor:
     """The logits (seq, vocabulary) of a residual stream (seq, width) after the last block."""
     ### BEGIN SOLUTION
@@ -342,7 +347,8 @@ check.unembed(unembed, seed=4711)
 # The check compares with a model's own last norm and its own logits. It uses a narrow stream, where the width and the width less one differ by a lot; at width 192 the difference is a quarter of a per cent and would hide.
 #
 # </details>
-#
+
+# %% [markdown]
 # Now the whole way, with your two ends and the model's blocks between. If you took the model apart correctly, the logits are the model's own.
 
 # %% tags=["quoted"]
@@ -520,7 +526,8 @@ check.probabilities(probabilities, seed=4711)
 # second word overtake the first.
 #
 # </details>
-#
+
+# %% [markdown]
 # A sampled text can fall over one improbable word. With thousands of words, each with a tiny probability, one of them turns up again and again. So the tail is cut off before drawing. **Top-k** keeps the
 # k most probable words. **Top-p** keeps the smallest set of the most probable words whose probabilities reach p together. What is kept is divided by its sum.
 #
@@ -579,7 +586,8 @@ check.keep_top(keep_top, seed=4711)
 # of zeros divided by zero.
 #
 # </details>
-#
+
+# %% [markdown]
 # Now generation. The model predicts one word; it is chosen, put at the end of the text, and the model reads the longer text from the start. That is all.
 
 # %% [markdown]
@@ -623,7 +631,8 @@ check.generate(generate, seed=4711)
 # The check plays the model with a rule that looks at all ids, so a text that was begun anew or cut off leads astray at once. It also counts the calls: one for each new word.
 #
 # </details>
-#
+
+# %% [markdown]
 # Before you run the next cell, guess: which of these four settings keeps to the facts, and which one writes nonsense?
 
 # %% tags=["quoted"]

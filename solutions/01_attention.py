@@ -120,7 +120,8 @@ check.split_heads(split_heads, seed=4711)
 # small tensor down by hand whenever you reshape.
 #
 # </details>
-#
+
+# %% [markdown]
 # A query and a key meet in a dot product. It is divided by $\sqrt{d}$, where $d$ is the head's dimension, and turned into shares by a softmax over all keys that the query **may see**: itself and those
 # before it. This is the causal mask. Without it, the model could read the word that it has to predict.
 #
@@ -224,7 +225,9 @@ check.root(answer_root)
 # </details>
 
 # %% nbgrader={"grade_id": "mix", "solution": true}
-def mix(weights: torch.Tensor, values: torch.Tensor, output_weight: torch.Tensor, output_bias: torch.Tensor) -> torch.Tensor:
+def mix(
+    weights: torch.Tensor, values: torch.Tensor, output_weight: torch.Tensor, output_bias: torch.Tensor
+) -> torch.Tensor:
     """What the layer's attention adds to the residual stream: (query, width)."""
     ### BEGIN SOLUTION
     mixed = weights @ values  # (head, query, dim)
@@ -244,7 +247,8 @@ check.mix(mix, seed=4711)
 # Side by side means: for each token, first all numbers of head 0, then all of head 1. A `reshape` without the `transpose` lays tokens and heads into each other, and has the right shape again.
 #
 # </details>
-#
+
+# %% [markdown]
 # To try this on the model you need its queries, keys and values. GPT-2 computes all three in one go, `c_attn`, and a **hook** can catch what a module gives while the model runs. Here is code for it, as it goes around. It
 # was written for other models, and on GPT-2 it comes back with empty hands.
 #
@@ -311,7 +315,8 @@ check.capture_keys(capture_keys, seed=4711)
 # And a hook that stays goes on catching during everything that you do later, and holds on to the memory.
 #
 # </details>
-#
+
+# %% [markdown]
 # Now put the pieces together and compare with the model, for all layers at once.
 
 # %% tags=["quoted"]
@@ -393,7 +398,8 @@ check.previous_token(previous_token, seed=4711)
 # Above the diagonal there is nothing but zeros, so the wrong sign gives zero for every head, on every model. A result that is always zero is not a finding.
 #
 # </details>
-#
+
+# %% [markdown]
 # An **induction head** does something cleverer. In *... harbour rocket forest ... harbour rocket* it looks from the second *rocket* to *forest*: to the token that **followed** the last time. Whatever followed then is a good
 # guess for what comes now. It needs help from a previous-token head in an earlier layer, which has told each token who stood before it.
 #
@@ -509,7 +515,9 @@ figures.attention_grid(
 # </details>
 
 # %% nbgrader={"grade_id": "weighted-norms", "solution": true}
-def weighted_norms(weights: torch.Tensor, values: torch.Tensor, output_weight: torch.Tensor) -> torch.Tensor:
+def weighted_norms(
+    weights: torch.Tensor, values: torch.Tensor, output_weight: torch.Tensor
+) -> torch.Tensor:
     """The length of what each token takes over from each, head by head: (head, query, key)."""
     ### BEGIN SOLUTION
     heads, _, dim = values.shape
@@ -530,7 +538,8 @@ check.weighted_norms(weighted_norms, seed=4711)
 # the queries.
 #
 # </details>
-#
+
+# %% [markdown]
 # **Guess first.** On average over all heads and layers, the last token gives some share of its attention to the start token, which is no word. How large is it? And how large is that token's share of the weighted norms?
 
 # %% tags=["quoted"]

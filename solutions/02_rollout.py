@@ -420,7 +420,8 @@ check.uniform_rollout(uniform_rollout, seed=4711)
 # sums to one: the baseline is a full set of scores, and can be compared entry by entry.
 #
 # </details>
-#
+
+# %% [markdown]
 # Now put both side by side: your rollout as bars, the baseline as black marks.
 
 # %% alt="Bar chart of rollout scores for each token of the prompt with a mark for uniform attention at each bar. The bars fall from top to bottom as the marks do; the start token's bar is far above its mark, and nearly all others are below theirs. The evidence words Mary and the second John do not stand out."
@@ -512,7 +513,8 @@ for ratio in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7):
 # never attention.
 #
 # </details>
-#
+
+# %% [markdown]
 # **By hand.** *The cat sat down*, one fused layer. Of the sixteen entries ten are allowed:
 #
 # | | The | cat | sat | down |
@@ -553,7 +555,7 @@ for ratio in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7):
 
 # %% nbgrader={"grade_id": "discard", "solution": true}
 def discard(fused: torch.Tensor, ratio: float) -> torch.Tensor:
-    """The layer (query, key) without the smallest share `ratio` of the entries that a causal mask allows."""
+    """The layer (query, key) without the smallest share `ratio` of its allowed entries."""
     ### BEGIN SOLUTION
     rows, columns = torch.tril_indices(*fused.shape)
     smallest = fused[rows, columns].argsort()[: int(ratio * len(rows))]
@@ -626,7 +628,7 @@ check.discard(discard, seed=4711)
 
 # %% nbgrader={"grade_id": "attention-flow", "solution": true}
 def attention_flow(steps: list[torch.Tensor], position: int) -> torch.Tensor:
-    """How much fits from the token at `position` at the top to each token at the bottom, as shares: (seq,)."""
+    """How much fits from the token at `position` at the top to each at the bottom, as shares: (seq,)."""
     ### BEGIN SOLUTION
     seq, graph = len(steps[0]), nx.DiGraph()
     for level, step in enumerate(steps):

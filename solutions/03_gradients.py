@@ -109,7 +109,8 @@ check.sensitivity(sensitivity, seed=4711)
 # A length has no sign: it says how much, never for or against. The check compares with finite differences, moving each entry a little in both directions, which is slow and needs no calculus at all.
 #
 # </details>
-#
+
+# %% [markdown]
 # A length throws the direction away. There is one direction of which we know what it means: the embedding itself. If token $i$ grew by a small share of its own vector, $f$ would change by that share of
 #
 # $$s_i = \sum_d x_{id} \, \frac{\partial f}{\partial x_{id}}$$
@@ -152,7 +153,8 @@ check.gradient_x_input(gradient_x_input, seed=4711)
 # For a linear $f$ the scores add up to $f$ exactly, less a constant. That is the one case in which gradient × input is the whole truth. The check contains such an $f$, and one that is not linear.
 #
 # </details>
-#
+
+# %% [markdown]
 # To use them on the model, $f$ must read embeddings. The model takes them in place of ids.
 
 # %% tags=["quoted"]
@@ -268,7 +270,7 @@ check.saturation(answer_saturation)
 
 # %% nbgrader={"grade_id": "weight-gradients", "solution": true}
 def weight_gradients(model, ids: torch.Tensor, target: int) -> list[torch.Tensor]:
-    """The gradients of the target's last logit by each layer's attention weights: per layer (head, query, key)."""
+    """The gradients of the target's last logit by the weights: per layer (head, query, key)."""
     ### BEGIN SOLUTION
     x = model.get_input_embeddings()(ids).detach().requires_grad_()  # (1, seq, width)
     output = model(inputs_embeds=x, output_attentions=True)
@@ -288,7 +290,8 @@ check.weight_gradients(weight_gradients, seed=4711)
 # The check replaces one attention weight by a slightly larger one, in a model of its own, and looks what happens to the logit. It also freezes all parameters, since the usual code guards with `if weights.requires_grad` and then quietly returns nothing.
 #
 # </details>
-#
+
+# %% [markdown]
 # The product of a weight and its gradient says, to first order, what $f$ would lose without this look. The simplest use of it is the **signed mean** over all heads and layers, $\frac{1}{LH} \sum_{l,h} A^{(l,h)} \odot \partial f / \partial A^{(l,h)}$, read in the
 # row of the last token.
 #
@@ -327,7 +330,8 @@ check.signed_mean(signed_mean, seed=4711)
 # The mean of products is not the product of means. In the example, the mean weights are $(0.35, 0.65)$ and the mean gradients $(-1.5, 0.5)$, and their product would make the first token an opponent.
 #
 # </details>
-#
+
+# %% [markdown]
 # Signed means cancel. Chefer, Gur and Wolf (2021) keep what speaks **for** the target and carry it through the layers, as rollout does:
 #
 # $$R \leftarrow R + \text{mean}_h \big( A \odot \tfrac{\partial f}{\partial A} \big)^{+} R, \qquad R = I \text{ before the first layer}$$
@@ -457,7 +461,8 @@ check.integrated(integrated, seed=4711)
 # For $f = x^2$ the middle of each step is exact, with one step or with a hundred. Taking the ends instead would be too much or too little. And with a baseline that is not zero, the forgotten baseline shows twice: in the point, and in the way.
 #
 # </details>
-#
+
+# %% [markdown]
 # The method comes with its own test, **completeness**: the scores must add up to $f(x) - f(x')$. What is missing is the gap. As a share of what should be explained:
 #
 # $$\text{gap} = \frac{\big| \sum_i \text{IG}_i - (f(x) - f(x')) \big|}{\big| f(x) - f(x') \big|}$$
@@ -574,7 +579,8 @@ check.along_points(along_points, seed=4711)
 # On many points of a straight line the sum must come close to your `integrated`, and on points that turn corners it must not. The gradient is taken where a move begins; taken where it ends, the example would give $2 \cdot 1 + 6 \cdot 2 = 14$.
 #
 # </details>
-#
+
+# %% [markdown]
 # **SmoothGrad** (Smilkov and others, 2017) is another cure for the single point: add small noise to the embeddings many times and average the gradients. It is your `sensitivity` with a mean over noisy copies before the length. It makes the gradient of the
 # neighbourhood, which is less jumpy than that of the point.
 

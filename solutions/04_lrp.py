@@ -143,7 +143,9 @@ check.stabilised(stabilised, seed=4711)
 # </details>
 
 # %% nbgrader={"grade_id": "share-back", "solution": true}
-def share_back(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, relevance: torch.Tensor, epsilon: float = 1e-9) -> torch.Tensor:
+def share_back(
+    x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, relevance: torch.Tensor, epsilon: float = 1e-9
+) -> torch.Tensor:
     """The relevance of a linear layer's inputs by the epsilon rule: (in,)."""
     ### BEGIN SOLUTION
     z = weight @ x + bias  # (out,)
@@ -222,7 +224,8 @@ check.explain_digit(explain_digit, seed=4711)
 # Without biases the pixels' relevance must sum to the logit, through any number of layers. A pixel that is zero gets zero. And the other digits' logits must not matter: their relevance at the start is zero, so that a change in their weights changes nothing.
 #
 # </details>
-#
+
+# %% [markdown]
 # **Guess first.** Here is a three from the held-out images. Which pixels speak for a three, and which of them would speak against it if you asked about an eight? Blue pixels speak for the digit, orange ones with a minus against it, and each picture has a scale of its own.
 
 # %% alt="A handwritten three of 8 by 8 pixels, and beside it the relevance of its pixels for a three and for an eight, in blue for and orange against. Parts of the curve that speak for the three speak against the eight."
@@ -345,7 +348,9 @@ charts.curves(torch.tensor(settings).log10().tolist(), {"error": torch.tensor(er
 # </details>
 
 # %% nbgrader={"grade_id": "product-rule", "solution": true}
-def product_rule(a: torch.Tensor, b: torch.Tensor, relevance: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def product_rule(
+    a: torch.Tensor, b: torch.Tensor, relevance: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
     """The relevance of both factors of a @ b, half for each: of the shapes of a and b."""
     ### BEGIN SOLUTION
     s = relevance / (2 * stabilised(a @ b))  # (query, dim)
@@ -364,7 +369,8 @@ check.product_rule(product_rule, seed=4711)
 # Each factor's relevance must sum to half of what came in. Without the half both would claim the whole, and the relevance in the model would double at each product: remember gradient × input, where two tokens that were multiplied claimed twice what there was.
 #
 # </details>
-#
+
+# %% [markdown]
 # The same rule hands relevance through $S = q k^\top$, to queries and keys. Between the two stands the **softmax**, $A = \text{softmax}(S)$, and here sharing out fails: no score is a term of a sum. The rule that is used takes the slope of the softmax, at this point, for the whole (Achtibat and others, 2024):
 #
 # $$R_S = S \odot \big( R_A - A \odot \textstyle\sum_{\text{key}} R_A \big)$$
@@ -404,7 +410,8 @@ check.softmax_rule(softmax_rule, seed=4711)
 # A row that puts all weight on one token got its relevance there, and $R_A - A \sum R_A$ is zero: a softmax that could not have looked elsewhere hands nothing on. A masked entry has $A = 0$ and $R_A = 0$, and gets nothing. The check also compares with the derivative of the softmax, from which the rule was made.
 #
 # </details>
-#
+
+# %% [markdown]
 # So this rule does not conserve; it **leaks by design**. There is another way out, called **CP-LRP**, for *conservative propagation* (Ali and others, 2022): take the attention weights for constants. Then $A V$ is a linear layer, its values get everything, nothing is halved, and queries, keys and the softmax get nothing. It conserves more and knows less: why a head looked where it
 # looked plays no part. Below, `"attnlrp"` is the first way, AttnLRP by the name that its authors gave it, and `"cp"` the second.
 
@@ -462,7 +469,7 @@ check.conserved(answer_conserved)
 
 # %% nbgrader={"grade_id": "activation-backward", "solution": true}
 def activation_backward(x: torch.Tensor, z: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
-    """The G of an activation's input, such that the relevance x * G is that of its output: of the shape of x."""
+    """The G of an activation's input, so that x * G is its output's relevance: of the shape of x."""
     ### BEGIN SOLUTION
     return gradient * torch.where(x == 0, 0.0, z / x)
     ### END SOLUTION
@@ -479,7 +486,8 @@ check.activation_backward(activation_backward, seed=4711)
 # `x` times the answer must be `z` times the gradient, entry by entry. The check has zeros among its inputs. With a stabiliser in place of the case distinction the result is off by about ε divided by the entry: with 1e-9 nobody sees it, and the check accepts it; with 0.1 you would.
 #
 # </details>
-#
+
+# %% [markdown]
 # Now the **LayerNorm**, $y = (x - \text{mean}) / \sigma \odot w + b$. Somebody reasons: "it is differentiable, so its own gradient will do".
 #
 # ```python
@@ -530,7 +538,9 @@ print(f"the logit: {value.detach():.2f}; input x gradient below the last norm su
 # </details>
 
 # %% nbgrader={"grade_id": "norm-backward", "solution": true}
-def norm_backward(x: torch.Tensor, weight: torch.Tensor, gradient: torch.Tensor, norm_epsilon: float = 1e-5) -> torch.Tensor:
+def norm_backward(
+    x: torch.Tensor, weight: torch.Tensor, gradient: torch.Tensor, norm_epsilon: float = 1e-5
+) -> torch.Tensor:
     """The G of a LayerNorm's input, with its spread as a constant: (..., width)."""
     ### BEGIN SOLUTION
     sigma = (x.var(dim=-1, unbiased=False, keepdim=True) + norm_epsilon).sqrt()  # (..., 1)
@@ -550,7 +560,8 @@ check.norm_backward(norm_backward, seed=4711)
 # With a zero bias, $x \odot G_x$ has to sum to $y \odot G_y$ in each row: what came in goes on. That the mean is not a constant follows from the same: it was computed from $x$ by a linear layer, and a linear layer hands relevance back to what it was computed from.
 #
 # </details>
-#
+
+# %% [markdown]
 # **RMSNorm**, in Llama and its relatives, divides by the root mean square and subtracts nothing. With that as a constant each entry is multiplied by a number, $y = x \cdot (y / x)$. So it answers as an activation does, and $R_x = R_y$.
 #
 # The rest is plumbing, and it is given. `operation` makes an operation whose backward pass is your function. `relevance_rules` puts such operations in place of the model's norms, activations and attention, for the time of a `with` block; the forward pass gives the same numbers as ever. The lines to read are those with `halved`. What the softmax keeps is the relevance of the weights minus that of the scores below them.
