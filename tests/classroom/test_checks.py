@@ -311,12 +311,12 @@ def test_long_messages_are_broken_between_words(capsys):
     """JupyterLab breaks a line in the middle of a word, wherever its window ends."""
     sentence = "Each row is divided by its own sum, and " * 6
     table = "  expected" + " 1.00" * 30
-    first, *rest = re.sub(r"\x1b\[[\d;]*m", "", "\n".join(Mistake(f"{sentence}\n{table}")._render_traceback_())).split(
-        "\n"
-    )
-    assert rest[-1] == table, "the columns of a table stay in their places"
-    assert all(len(line) <= 100 for line in (first, *rest[:-1])) and len(rest) > 2
-    assert " ".join([first, *rest[:-1]]) == f"✗ {sentence}".rstrip()
+    shown = Mistake(f"{sentence}\n{table}")._render_traceback_()
+    assert shown[-1] == table, "the columns of a table stay in their places"
+    assert shown[0].startswith("\x1b[1m✗ ") and shown[-2].endswith("\x1b[0m"), "all of the sentence is bold"
+    plain = [re.sub(r"\x1b\[[\d;]*m", "", line) for line in shown[:-1]]
+    assert max(map(len, plain)) <= 100 and len(plain) > 2
+    assert " ".join(plain) == f"✗ {sentence}".rstrip()
     passed(sentence)
     assert max(map(len, capsys.readouterr().out.splitlines())) <= 100
 

@@ -34,8 +34,8 @@ class Mistake(AssertionError):
 
     def _render_traceback_(self) -> list[str]:
         """IPython shows these lines in place of the traceback."""
-        first, *rest = wrapped(str(self)).splitlines() or [""]
-        return [f"{BOLD}✗ {first}{PLAIN}", *rest]
+        first, *rest = str(self).splitlines() or [""]
+        return [*f"{BOLD}✗ {wrapped(first)}{PLAIN}".splitlines(), *map(wrapped, rest)]
 
 
 class Raised(Exception):
