@@ -185,7 +185,7 @@ x = embeddings_of(PROMPT)
 for target in (" Mary", " John"):
     scores = gradient_x_input(reader(target), x)
     best = scores.abs().argsort(descending=True)[:4].tolist()
-    print(f"{target.strip()}: " + ", ".join(f"{tokens[place].strip()} {scores[place]:+.2f}" for place in best))
+    print(f"{target.strip()}: " + ", ".join(f"{tokens[place].strip()!r} {scores[place]:+.2f}" for place in best))
 
 # %% alt="Two rows of coloured tokens: gradient times input for the target Mary and for the target John. The rows differ in sign and size."
 figures.token_strip(
@@ -741,7 +741,7 @@ else:
 #
 # | method | question | cost | trust it for | trap |
 # | --- | --- | --- | --- | --- |
-# | gradient, gradient × input | how fast would the score move? | one backward pass | a quick look that knows the target | saturation; one point; zero of the embeddings |
+# | gradient, gradient × input | how fast would the score move? | one backward pass | a quick look that knows the target | saturation; one point; × input depends on where zero lies |
 # | gradient × attention | what are the looks worth? | one backward pass | seeing which heads work for the target | signs cancel; hooks on modules |
 # | integrated gradients | what does each token add on the way from the baseline? | tens of backward passes | scores that add up | the baseline; too few steps |
 #
