@@ -702,7 +702,7 @@ def says(text: str) -> str:
 
 
 for name, row in zip(("most weight:", "most norm:"), last_rows(PROMPT)):
-    print(f"{name:<13}" + "  ".join(f"{tokens_of(PROMPT)[place].strip()!r} at place {place}" for place in row.argsort(descending=True)[:5].tolist()))
+    print(f"{name:<13}" + "  ".join(f"{tokens_of(PROMPT)[place].strip()!r} at {place}" for place in row.argsort(descending=True)[:5].tolist()))
 print(f"as it is:             {says(PROMPT)}")
 print(f"gave -> handed:       {says(PROMPT.replace('gave', 'handed'))}")
 print(f"drink -> book:        {says(PROMPT.replace('drink', 'book'))}")
@@ -710,7 +710,7 @@ print(f"second John -> Mary:  {says(PROMPT.replace(', John', ', Mary'))}")
 print(f"Mary -> Anna:         {says(PROMPT.replace('Mary', 'Anna'))}")
 
 # %% [markdown]
-# The word with the most weight is *gave*, which could be *handed* without any effect on the answer. The comma and *and* follow. Of the two words that decide, the second *John*, at place 10, comes fifth, and *Mary* is not among the first five. A look tells you where information was fetched from, and much of what is fetched has
+# The word with the most weight is *gave*, which could be *handed* without any effect on the answer. The comma and *and* follow. Of the two words that decide, the second *John*, at place 10 of the text, comes fifth, and *Mary* is not among the first five. A look tells you where information was fetched from, and much of what is fetched has
 # nothing to do with the one answer that you want to explain. Attention is not asked which answer it is for.
 
 # %% [markdown]
