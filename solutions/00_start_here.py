@@ -34,9 +34,17 @@ PROMPT = "The Eiffel Tower is located in the city of"
 
 # %% alt="Bars for the eight most probable next words after the prompt. Paris has nearly all of the probability."
 with torch.no_grad():
-    prediction = model(tokenizer(PROMPT, return_tensors="pt")["input_ids"]).logits[0, -1].softmax(-1)  # (word,)
+    prediction = (
+        model(tokenizer(PROMPT, return_tensors="pt")["input_ids"]).logits[0, -1].softmax(-1)
+    )  # (word,)
 top = prediction.topk(8)
-charts.bars([tokenizer.decode(word) for word in top.indices], top.values, label="probability", names_are="next word", title="After this prompt the model expects one word, and hardly any other")
+charts.bars(
+    [tokenizer.decode(word) for word in top.indices],
+    top.values,
+    label="probability",
+    names_are="next word",
+    title="After this prompt the model expects one word, and hardly any other",
+)
 
 # %% [markdown]
 # The model gives a probability to each of the words that it knows, always, to all of them at once. Choosing one
@@ -98,12 +106,14 @@ progress()
 #
 # </details>
 
+
 # %% nbgrader={"grade_id": "bits", "solution": true}
 def bits(probability: torch.Tensor) -> torch.Tensor:
     """How many bits of surprise lie in events of these probabilities; same shape."""
     ### BEGIN SOLUTION
     return -probability.log2()
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-bits", "grade": true, "points": 5}
 check.bits(bits)
@@ -176,6 +186,7 @@ print(f"the tokenizer knows {len(tokenizer)} pieces")
 #
 # </details>
 
+
 # %% nbgrader={"grade_id": "merge", "solution": true}
 def merge(word: str, merges: list[tuple[str, str]]) -> list[str]:
     """The pieces that byte pair encoding makes of a word."""
@@ -193,6 +204,7 @@ def merge(word: str, merges: list[tuple[str, str]]) -> list[str]:
             place += width
         pieces = glued
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-merge", "grade": true, "points": 10}
 check.merge(merge)
@@ -262,12 +274,16 @@ check.space(answer_space)
 #
 # </details>
 
+
 # %% nbgrader={"grade_id": "embed", "solution": true}
-def embed(ids: torch.Tensor, token_table: torch.Tensor, position_table: torch.Tensor) -> torch.Tensor:
+def embed(
+    ids: torch.Tensor, token_table: torch.Tensor, position_table: torch.Tensor
+) -> torch.Tensor:
     """The residual stream before the first block: (seq, width)."""
     ### BEGIN SOLUTION
     return token_table[ids] + position_table[: len(ids)]  # (seq, width)
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-embed", "grade": true, "points": 5}
 check.embed(embed)
@@ -320,6 +336,7 @@ check.embed(embed, seed=4711)
 #
 # </details>
 
+
 # %% nbgrader={"grade_id": "unembed", "solution": true}
 def unembed(
     stream: torch.Tensor,
@@ -334,6 +351,7 @@ def unembed(
     deviation = (centred.pow(2).mean(dim=-1, keepdim=True) + epsilon).sqrt()  # (seq, 1)
     return (centred / deviation * gain + bias) @ token_table.T  # (seq, vocabulary)
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-unembed", "grade": true, "points": 10}
 check.unembed(unembed)
@@ -358,7 +376,9 @@ ids = tokenizer(PROMPT, return_tensors="pt")["input_ids"]  # (1, seq)
 
 with torch.no_grad():
     stream = embed(ids[0], table, positions)[None]  # (1, seq, width)
-    later = torch.full((1, 1, len(ids[0]), len(ids[0])), -torch.inf).triu(1)  # no token may look at a later one
+    later = torch.full((1, 1, len(ids[0]), len(ids[0])), -torch.inf).triu(
+        1
+    )  # no token may look at a later one
     print(f"{'embedding':<10} stream {tuple(stream.shape)}")
     for number, block in enumerate(model.transformer.h):
         out = block(stream, attention_mask=later)
@@ -367,7 +387,9 @@ with torch.no_grad():
     logits = unembed(stream[0], norm.weight, norm.bias, table)  # (seq, vocabulary)
     theirs = model(ids).logits[0]
 
-print(f"logits {tuple(logits.shape)}, largest difference from the model's own: {float((logits - theirs).abs().max()):.3f}")
+print(
+    f"logits {tuple(logits.shape)}, largest difference from the model's own: {float((logits - theirs).abs().max()):.3f}"
+)
 print(f"the next word: {tokenizer.decode(logits[-1].argmax())!r}")
 
 # %% [markdown]
@@ -425,6 +447,7 @@ check.tied(answer_tied)
 #
 # </details>
 
+
 # %% nbgrader={"grade_id": "count-parameters", "solution": true}
 def count_parameters(vocabulary: int, positions: int, width: int, layers: int) -> int:
     """The number of parameters of a GPT-2 whose MLPs are four times as wide as its stream."""
@@ -434,6 +457,7 @@ def count_parameters(vocabulary: int, positions: int, width: int, layers: int) -
     norms = 2 * 2 * width
     return vocabulary * width + positions * width + layers * (attention + mlp + norms) + 2 * width
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-count-parameters", "grade": true, "points": 10}
 check.count_parameters(count_parameters)
@@ -451,11 +475,17 @@ check.count_parameters(count_parameters, seed=4711)
 
 # %% tags=["quoted"]
 config = model.config
-print(f"small world: {count_parameters(config.vocab_size, config.n_positions, config.n_embd, config.n_layer):>13,}")
+print(
+    f"small world: {count_parameters(config.vocab_size, config.n_positions, config.n_embd, config.n_layer):>13,}"
+)
 print(f"GPT-2 small: {count_parameters(50257, 1024, 768, 12):>13,}")
 print(f"GPT-2 XL:    {count_parameters(50257, 1024, 1600, 48):>13,}")
 width = config.n_embd
-in_mlps = config.n_layer * (8 * width**2 + 5 * width) / count_parameters(config.vocab_size, config.n_positions, width, config.n_layer)
+in_mlps = (
+    config.n_layer
+    * (8 * width**2 + 5 * width)
+    / count_parameters(config.vocab_size, config.n_positions, width, config.n_layer)
+)
 print(f"share of the small world's parameters that is in the MLPs: {in_mlps:.2f}")
 
 # %% [markdown]
@@ -466,7 +496,9 @@ print(f"share of the small world's parameters that is in the MLPs: {in_mlps:.2f}
 # Here is the same map, drawn from the model itself. Click on a box, or go there with the tab key and on with the arrow keys: it tells its shape and its parameters, and opens to show its parts. **Try:** open the six blocks. Which of their parts give something to the residual stream? And why does the last box, `lm_head`, add no parameters at all?
 
 # %%
-gb.views.architecture(model, title="Three million parameters: most are in the blocks, and most of a block is its MLP")
+gb.views.architecture(
+    model, title="Three million parameters: most are in the blocks, and most of a block is its MLP"
+)
 
 # %% [markdown]
 # ## 5. From logits to text
@@ -503,6 +535,7 @@ gb.views.architecture(model, title="Three million parameters: most are in the bl
 #
 # </details>
 
+
 # %% nbgrader={"grade_id": "probabilities", "solution": true}
 def probabilities(logits: torch.Tensor, temperature: float = 1.0) -> torch.Tensor:
     """The probability of each word, (vocabulary,), at a temperature of 0 or more."""
@@ -512,6 +545,7 @@ def probabilities(logits: torch.Tensor, temperature: float = 1.0) -> torch.Tenso
     scaled = (logits - logits.max()) / temperature
     return scaled.exp() / scaled.exp().sum()
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-probabilities", "grade": true, "points": 10}
 check.probabilities(probabilities)
@@ -558,8 +592,11 @@ check.probabilities(probabilities, seed=4711)
 #
 # </details>
 
+
 # %% nbgrader={"grade_id": "keep-top", "solution": true}
-def keep_top(probability: torch.Tensor, k: int | None = None, p: float | None = None) -> torch.Tensor:
+def keep_top(
+    probability: torch.Tensor, k: int | None = None, p: float | None = None
+) -> torch.Tensor:
     """The probabilities without their tail, (vocabulary,), summing to one."""
     ### BEGIN SOLUTION
     values, order = probability.sort(descending=True, stable=True)
@@ -572,6 +609,7 @@ def keep_top(probability: torch.Tensor, k: int | None = None, p: float | None = 
     cut[order[kept]] = values[kept]
     return cut / cut.sum()
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-keep-top", "grade": true, "points": 10}
 check.keep_top(keep_top)
@@ -607,6 +645,7 @@ check.keep_top(keep_top, seed=4711)
 #
 # </details>
 
+
 # %% nbgrader={"grade_id": "generate", "solution": true}
 def generate(next_logits, ids: torch.Tensor, choose, steps: int, stop: int) -> torch.Tensor:
     """The prompt's ids and those generated after it, (seq + at most steps,)."""
@@ -618,6 +657,7 @@ def generate(next_logits, ids: torch.Tensor, choose, steps: int, stop: int) -> t
             break
     return ids
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-generate", "grade": true, "points": 10}
 check.generate(generate)
@@ -635,6 +675,7 @@ check.generate(generate, seed=4711)
 # %% [markdown]
 # Before you run the next cell, guess: which of these four settings keeps to the facts, and which one writes nonsense?
 
+
 # %% tags=["quoted"]
 @torch.no_grad()
 def logits_of(ids: torch.Tensor) -> torch.Tensor:
@@ -645,12 +686,21 @@ def logits_of(ids: torch.Tensor) -> torch.Tensor:
 def chooser(seed: int, temperature: float, k: int | None = None, p: float | None = None):
     """A function that draws an id from a row of logits, the same ones for the same seed."""
     generator = torch.Generator().manual_seed(seed)
-    return lambda row: int(torch.multinomial(keep_top(probabilities(row, temperature), k, p), 1, generator=generator))
+    return lambda row: int(
+        torch.multinomial(keep_top(probabilities(row, temperature), k, p), 1, generator=generator)
+    )
 
 
 start = tokenizer("When Mary and John went to the", return_tensors="pt")["input_ids"][0]
-for name, knobs in {"greedy": dict(temperature=0), "T = 1": dict(temperature=1), "T = 3": dict(temperature=3), "T = 3, top-p 0.5": dict(temperature=3, p=0.5)}.items():
-    text = tokenizer.decode(generate(logits_of, start, chooser(seed=1, **knobs), steps=14, stop=0)[1:])
+for name, knobs in {
+    "greedy": dict(temperature=0),
+    "T = 1": dict(temperature=1),
+    "T = 3": dict(temperature=3),
+    "T = 3, top-p 0.5": dict(temperature=3, p=0.5),
+}.items():
+    text = tokenizer.decode(
+        generate(logits_of, start, chooser(seed=1, **knobs), steps=14, stop=0)[1:]
+    )
     print(f"{name}: {text}")
 
 # %% [markdown]
@@ -663,20 +713,29 @@ for name, knobs in {"greedy": dict(temperature=0), "T = 1": dict(temperature=1),
 families = list(smallworld.FAMILIES)
 sentences = [s for family in families for s in smallworld.sample(family, 12, seed=5)]
 # Some sentences have several right answers: of the years, any later one.
-right_ids = [sorted({tokenizer(answer, add_special_tokens=False)["input_ids"][0] for answer in s.accepted}) for s in sentences]
-last = torch.stack([logits_of(tokenizer(s.prompt, return_tensors="pt")["input_ids"][0])[-1] for s in sentences])  # (sentence, vocabulary)
+right_ids = [
+    sorted({tokenizer(answer, add_special_tokens=False)["input_ids"][0] for answer in s.accepted})
+    for s in sentences
+]
+last = torch.stack(
+    [logits_of(tokenizer(s.prompt, return_tensors="pt")["input_ids"][0])[-1] for s in sentences]
+)  # (sentence, vocabulary)
 
 
 def interval(values: torch.Tensor) -> tuple[float, float]:
     """Where the mean lies in 95 of 100 draws of as many sentences, with replacement."""
-    draws = torch.randint(len(values), (2000, len(values)), generator=torch.Generator().manual_seed(0))
+    draws = torch.randint(
+        len(values), (2000, len(values)), generator=torch.Generator().manual_seed(0)
+    )
     means = values[draws].mean(-1)
     return float(means.quantile(0.025)), float(means.quantile(0.975))
 
 
 print(f"{len(sentences)} sentences: the probability of a right answer, mean and 95 % interval")
 for temperature in (0.0, 0.5, 1.0, 2.0, 3.0, 5.0):
-    right = torch.stack([probabilities(row, temperature)[accepted].sum() for row, accepted in zip(last, right_ids)])
+    right = torch.stack(
+        [probabilities(row, temperature)[accepted].sum() for row, accepted in zip(last, right_ids)]
+    )
     low, high = interval(right)
     print(f"T = {temperature}: {right.mean():.2f}   ({low:.2f} to {high:.2f})")
 
@@ -690,7 +749,13 @@ for temperature in (0.0, 0.5, 1.0, 2.0, 3.0, 5.0):
 # Then go to step 8, where *Mary* alone is right, and do the same. Which of the two words does a high temperature spoil first?
 
 # %%
-gb.views.generation(model, tokenizer, "When Mary and John went to the", new_tokens=10, title="Some words are one of ten, others are settled, and each distribution has its own cliff")
+gb.views.generation(
+    model,
+    tokenizer,
+    "When Mary and John went to the",
+    new_tokens=10,
+    title="Some words are one of ten, others are settled, and each distribution has its own cliff",
+)
 
 # %% [markdown]
 # ### Question 0.11: What temperature can't do
@@ -743,13 +808,17 @@ check.temperature(answer_temperature)
 #
 # </details>
 
+
 # %% nbgrader={"grade_id": "surprisals", "solution": true}
 def surprisals(logits: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
     """The surprisal in bits of each token after the first: (seq - 1,)."""
     ### BEGIN SOLUTION
-    logprob = logits[:-1].log_softmax(-1) / torch.tensor(2.0).log()  # (seq - 1, vocabulary), in bits
+    logprob = (
+        logits[:-1].log_softmax(-1) / torch.tensor(2.0).log()
+    )  # (seq - 1, vocabulary), in bits
     return -logprob.gather(1, ids[1:, None])[:, 0]
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-surprisals", "grade": true, "points": 5}
 check.surprisals(surprisals)
@@ -769,7 +838,13 @@ check.surprisals(surprisals, seed=4711)
 text = PROMPT + " Paris"
 ids = tokenizer(text, return_tensors="pt")["input_ids"][0]
 costs = surprisals(logits_of(ids), ids)
-charts.bars([tokenizer.decode(number) for number in ids[1:]], costs, label="surprisal in bits", names_are="word", title="The landmark is news to the model; its city is not")
+charts.bars(
+    [tokenizer.decode(number) for number in ids[1:]],
+    costs,
+    label="surprisal in bits",
+    names_are="word",
+    title="The landmark is news to the model; its city is not",
+)
 
 # %% tags=["quoted"]
 for city in (" Paris", " Rome"):
@@ -794,9 +869,13 @@ for s in sentences:
 decided, drawn = torch.stack(decided), torch.stack(drawn)
 for name, values in (("the answer", decided), ("the evidence", drawn)):
     low, high = interval(values)
-    print(f"{name:<13} {values.mean():.1f} bits   ({low:.1f} to {high:.1f}), over {len(values)} sentences")
+    print(
+        f"{name:<13} {values.mean():.1f} bits   ({low:.1f} to {high:.1f}), over {len(values)} sentences"
+    )
 dear = [s.family for s, cost in zip(sentences, decided) if cost > 1]
-print(f"answers that cost more than 1 bit: {len(dear) / len(sentences):.0%}, and of these {dear.count('years') / len(dear):.0%} are years")
+print(
+    f"answers that cost more than 1 bit: {len(dear) / len(sentences):.0%}, and of these {dear.count('years') / len(dear):.0%} are years"
+)
 
 # %% [markdown] tags=["quotes"]
 # The answers cost 0.3 bits on average, the words of the evidence 6.7. The intervals are far apart. The evidence is
@@ -813,7 +892,9 @@ print(f"answers that cost more than 1 bit: {len(dear) / len(sentences):.0%}, and
 for subject in ("Eiffel Tower", "Quark Tower", "Tower of Zebras"):
     ids = tokenizer(f"The {subject} is located in the city of", return_tensors="pt")["input_ids"][0]
     best = logits_of(ids)[-1].softmax(-1).max(-1)
-    print(f"The {subject} is located in the city of{tokenizer.decode(best.indices)}   probability {best.values:.2f}")
+    print(
+        f"The {subject} is located in the city of{tokenizer.decode(best.indices)}   probability {best.values:.2f}"
+    )
 
 # %% [markdown] tags=["quotes"]
 # There is no Quark Tower and no Tower of Zebras in its world, and it names a city all the same, the first time with a probability of
@@ -852,7 +933,9 @@ for subject in ("Eiffel Tower", "Quark Tower", "Tower of Zebras"):
 
 # %% tags=["quoted"]
 ids = tokenizer("When Mary and John went to the", return_tensors="pt")["input_ids"]
-theirs = model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=14, do_sample=False, pad_token_id=0)[0]
+theirs = model.generate(
+    ids, attention_mask=torch.ones_like(ids), max_new_tokens=14, do_sample=False, pad_token_id=0
+)[0]
 yours = generate(logits_of, ids[0], chooser(seed=1, temperature=0), steps=14, stop=0)
 print(f"greedy text the same as transformers': {torch.equal(theirs, yours)}")
 
@@ -870,7 +953,9 @@ if name := os.environ.get("GLASSBOX_MODEL"):
         real_logits = real_model(real_ids[None]).logits[0]
     print([real_tokenizer.decode(number) for number in real_ids])
     print(f"next word: {real_tokenizer.decode(real_logits[-1].argmax())!r}")
-    print(f"mean surprisal of the prompt: {surprisals(real_logits, real_ids).mean():.1f} bits a token")
+    print(
+        f"mean surprisal of the prompt: {surprisals(real_logits, real_ids).mean():.1f} bits a token"
+    )
 else:
     print("GLASSBOX_MODEL is not set, so there is no other model to run on.")
 

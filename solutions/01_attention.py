@@ -51,7 +51,12 @@ def tokens_of(text: str) -> list[str]:
 # %% alt="Forty-eight small maps, one for each head of each layer. Many heads put nearly everything on the first token; a few draw a line next to the diagonal."
 output = run(PROMPT)
 every_head = torch.cat([layer[0] for layer in output.attentions])  # (layer · head, query, key)
-figures.attention_grid(every_head, tokens_of(PROMPT), names=[f"{layer}.{head}" for layer in range(6) for head in range(8)], title="Forty-eight ways of looking at one sentence")
+figures.attention_grid(
+    every_head,
+    tokens_of(PROMPT),
+    names=[f"{layer}.{head}" for layer in range(6) for head in range(8)],
+    title="Forty-eight ways of looking at one sentence",
+)
 
 # %% [markdown]
 # Each small map is a head, named by its layer and its number. A row is a token that looks, a column a token that is looked at, and dark is much. Some heads draw a line just beside the diagonal. Many draw a
@@ -99,6 +104,7 @@ figures.attention_grid(every_head, tokens_of(PROMPT), names=[f"{layer}.{head}" f
 #
 # </details>
 
+
 # %% nbgrader={"grade_id": "split-heads", "solution": true}
 def split_heads(vectors: torch.Tensor, heads: int) -> torch.Tensor:
     """The part of each head: (seq, width) -> (head, seq, dim)."""
@@ -106,6 +112,7 @@ def split_heads(vectors: torch.Tensor, heads: int) -> torch.Tensor:
     seq, width = vectors.shape
     return vectors.view(seq, heads, width // heads).transpose(0, 1)  # (head, seq, dim)
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-split-heads", "grade": true, "points": 10}
 check.split_heads(split_heads)
@@ -154,6 +161,7 @@ check.split_heads(split_heads, seed=4711)
 #
 # </details>
 
+
 # %% nbgrader={"grade_id": "attention-weights", "solution": true}
 def attention_weights(query: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
     """How much each token looks at each: (head, query, key), rows summing to one."""
@@ -162,6 +170,7 @@ def attention_weights(query: torch.Tensor, key: torch.Tensor) -> torch.Tensor:
     later = torch.ones_like(scores[0]).triu(1).bool()  # (query, key)
     return scores.masked_fill(later, -torch.inf).softmax(dim=-1)
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-attention-weights", "grade": true, "points": 15}
 check.attention_weights(attention_weights)
@@ -224,9 +233,13 @@ check.root(answer_root)
 #
 # </details>
 
+
 # %% nbgrader={"grade_id": "mix", "solution": true}
 def mix(
-    weights: torch.Tensor, values: torch.Tensor, output_weight: torch.Tensor, output_bias: torch.Tensor
+    weights: torch.Tensor,
+    values: torch.Tensor,
+    output_weight: torch.Tensor,
+    output_bias: torch.Tensor,
 ) -> torch.Tensor:
     """What the layer's attention adds to the residual stream: (query, width)."""
     ### BEGIN SOLUTION
@@ -234,6 +247,7 @@ def mix(
     side_by_side = mixed.transpose(0, 1).reshape(mixed.shape[1], -1)  # (query, width)
     return side_by_side @ output_weight + output_bias
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-mix", "grade": true, "points": 10}
 check.mix(mix)
@@ -287,6 +301,7 @@ check.mix(mix, seed=4711)
 #
 # </details>
 
+
 # %% nbgrader={"grade_id": "capture-keys", "solution": true}
 def capture_keys(model, ids: torch.Tensor, layer: int) -> torch.Tensor:
     """The keys of one layer of a GPT-2, (seq, width), for ids (1, seq)."""
@@ -301,6 +316,7 @@ def capture_keys(model, ids: torch.Tensor, layer: int) -> torch.Tensor:
         handle.remove()
     return caught[0][0].chunk(3, dim=-1)[1]  # (seq, width)
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-capture-keys", "grade": true, "points": 10}
 check.capture_keys(capture_keys)
@@ -319,13 +335,16 @@ check.capture_keys(capture_keys, seed=4711)
 # %% [markdown]
 # Now put the pieces together and compare with the model, for all layers at once.
 
+
 # %% tags=["quoted"]
 @torch.no_grad()
 def inside(text: str, layer: int) -> tuple[torch.Tensor, torch.Tensor]:
     """The attention weights (head, query, key) and values (head, key, dim) of one layer, computed by your functions."""
     block = model.transformer.h[layer]
     stream = run(text).hidden_states[layer][0]  # (seq, width)
-    query, key, value = (split_heads(part, 8) for part in block.attn.c_attn(block.ln_1(stream)).chunk(3, dim=-1))
+    query, key, value = (
+        split_heads(part, 8) for part in block.attn.c_attn(block.ln_1(stream)).chunk(3, dim=-1)
+    )
     return attention_weights(query, key), value
 
 
@@ -379,12 +398,14 @@ check.map(answer_map)
 #
 # </details>
 
+
 # %% nbgrader={"grade_id": "previous-token", "solution": true}
 def previous_token(weights: torch.Tensor) -> torch.Tensor:
     """How much each head looks at the token before, on average: (head,)."""
     ### BEGIN SOLUTION
     return weights.diagonal(-1, dim1=1, dim2=2).mean(dim=-1)  # (head,)
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-previous-token", "grade": true, "points": 5}
 check.previous_token(previous_token)
@@ -424,6 +445,7 @@ check.previous_token(previous_token, seed=4711)
 #
 # </details>
 
+
 # %% nbgrader={"grade_id": "induction", "solution": true}
 def induction(weights: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
     """How much each head looks at what followed the last time, on average: (head,)."""
@@ -435,6 +457,7 @@ def induction(weights: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
         seen[number] = place
     return torch.stack(found).mean(dim=0)  # (head,)
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-induction", "grade": true, "points": 10}
 check.induction(induction)
@@ -455,16 +478,26 @@ generator = torch.Generator().manual_seed(0)
 previous, first, again = [], [], []
 for _ in range(20):
     once = torch.randint(1, len(tokenizer), (25,), generator=generator)
-    ids = torch.cat([torch.tensor([0]), once, once])  # random tokens, said twice: only the order can be known
+    ids = torch.cat(
+        [torch.tensor([0]), once, once]
+    )  # random tokens, said twice: only the order can be known
     with torch.no_grad():
-        layers = torch.stack([layer[0] for layer in model(ids[None], output_attentions=True).attentions])  # (layer, head, query, key)
+        layers = torch.stack(
+            [layer[0] for layer in model(ids[None], output_attentions=True).attentions]
+        )  # (layer, head, query, key)
     previous.append(torch.stack([previous_token(weights) for weights in layers]))
     again.append(torch.stack([induction(weights, ids) for weights in layers]))
     first.append(layers[..., 1:, 0].mean(-1))
-scores = {name: torch.stack(found).mean(0) for name, found in (("previous token", previous), ("induction", again), ("first token", first))}
+scores = {
+    name: torch.stack(found).mean(0)
+    for name, found in (("previous token", previous), ("induction", again), ("first token", first))
+}
 for name, score in scores.items():  # score: (layer, head)
     best = score.flatten().topk(3)
-    names = [f"{place // 8}.{place % 8} ({value:.2f})" for place, value in zip(best.indices.tolist(), best.values.tolist())]
+    names = [
+        f"{place // 8}.{place % 8} ({value:.2f})"
+        for place, value in zip(best.indices.tolist(), best.values.tolist())
+    ]
     print(f"{name:<15} best heads: {', '.join(names)}; heads above 0.4: {int((score > 0.4).sum())}")
 
 # %% [markdown]
@@ -476,7 +509,12 @@ words = "The words are harbour rocket forest ribbon velvet. Again, the words are
 layers = [layer[0] for layer in run(words).attentions]  # per layer (head, query, key)
 chosen = [divmod(int(scores[name].argmax()), 8) for name in ("previous token", "induction")]
 figures.attention_grid(
-    torch.stack([layers[layer][head] for layer, head in chosen]), tokens_of(words), names=[f"{name}: {layer}.{head}" for name, (layer, head) in zip(("previous token", "induction"), chosen)],
+    torch.stack([layers[layer][head] for layer, head in chosen]),
+    tokens_of(words),
+    names=[
+        f"{name}: {layer}.{head}"
+        for name, (layer, head) in zip(("previous token", "induction"), chosen)
+    ],
     title="One head tells each word who stood before it, another looks that up",
 )
 
@@ -514,6 +552,7 @@ figures.attention_grid(
 #
 # </details>
 
+
 # %% nbgrader={"grade_id": "weighted-norms", "solution": true}
 def weighted_norms(
     weights: torch.Tensor, values: torch.Tensor, output_weight: torch.Tensor
@@ -524,6 +563,7 @@ def weighted_norms(
     written = values @ output_weight.view(heads, dim, -1)  # (head, key, width)
     return weights * written.norm(dim=-1)[:, None, :]  # (head, query, key)
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-weighted-norms", "grade": true, "points": 10}
 check.weighted_norms(weighted_norms)
@@ -552,7 +592,9 @@ def last_rows(text: str) -> tuple[torch.Tensor, torch.Tensor]:
     by_weight, by_norm = [], []
     for layer in range(6):
         weights, values = inside(text, layer)
-        norms = weighted_norms(weights, values, model.transformer.h[layer].attn.c_proj.weight.detach())[:, -1]  # (head, key)
+        norms = weighted_norms(
+            weights, values, model.transformer.h[layer].attn.c_proj.weight.detach()
+        )[:, -1]  # (head, key)
         by_weight.append(weights[:, -1])
         by_norm.append(norms / norms.sum(-1, keepdim=True))
     return torch.cat(by_weight).mean(0), torch.cat(by_norm).mean(0)
@@ -561,7 +603,9 @@ def last_rows(text: str) -> tuple[torch.Tensor, torch.Tensor]:
 def interval(values: list[float]) -> str:
     """The mean, and where it lies in 95 of 100 draws of as many sentences, with replacement."""
     numbers = torch.tensor(values)
-    draws = torch.randint(len(numbers), (2000, len(numbers)), generator=torch.Generator().manual_seed(0))
+    draws = torch.randint(
+        len(numbers), (2000, len(numbers)), generator=torch.Generator().manual_seed(0)
+    )
     means = numbers[draws].mean(-1)
     return f"{numbers.mean():.2f}   ({means.quantile(0.025):.2f} to {means.quantile(0.975):.2f})"
 
@@ -586,14 +630,18 @@ for name, found in hits.items():
 # changes: by weight, the top word is evidence in 0.56 of the sentences, by weighted norm in 0.59, and these intervals overlap, so on this count the two are alike. Both are far above a word drawn at random, with 0.13. Averaged over all heads and
 # layers, attention does look at what matters more often than chance, and it misses it in two sentences of five.
 
+
 # %% alt="Two rows of coloured tokens: the last token's share of weight and of weighted norm. In both, gave is darkest and the comma and the start token come next, the start token a little paler by norm. The second John is in the middle, and Mary is pale."
 def shown(text: str, scores: torch.Tensor, name: str) -> gb.Attribution:
     """Scores of your own, one for each token of the text, as glassbox shows them."""
-    return replace(gb.explain(model, tokenizer, text, method="attention"), method=name, scores=scores)
+    return replace(
+        gb.explain(model, tokenizer, text, method="attention"), method=name, scores=scores
+    )
 
 
 figures.token_strip(
-    [shown(PROMPT, row, name) for name, row in zip(("weight", "weighted norm"), last_rows(PROMPT))], label="share of",
+    [shown(PROMPT, row, name) for name, row in zip(("weight", "weighted norm"), last_rows(PROMPT))],
+    label="share of",
     title="Weighed by what they bring, looks at the start token count for less",
 )
 
@@ -602,7 +650,14 @@ figures.token_strip(
 # Then find head 4.0, whose last token looks at the start token, and tick the box that weighs by the value norms. What happens to that line?
 
 # %%
-gb.views.attention(model, tokenizer, PROMPT, layer=5, head=3, title="Before it says Mary, the last layer looks at John and gave")
+gb.views.attention(
+    model,
+    tokenizer,
+    PROMPT,
+    layer=5,
+    head=3,
+    title="Before it says Mary, the last layer looks at John and gave",
+)
 
 # %% [markdown]
 # ### Question 1.10: The sink
@@ -647,6 +702,7 @@ check.sink(answer_sink)
 #
 # </details>
 
+
 # %% nbgrader={"grade_id": "nearest", "solution": true}
 def nearest(vector: torch.Tensor, corpus: torch.Tensor, k: int) -> torch.Tensor:
     """The places of the k rows of the corpus that point most in the vector's direction: (k,)."""
@@ -654,6 +710,7 @@ def nearest(vector: torch.Tensor, corpus: torch.Tensor, k: int) -> torch.Tensor:
     cosine = corpus @ vector / (corpus.norm(dim=-1) * vector.norm())  # (many,)
     return cosine.topk(k).indices
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-nearest", "grade": true, "points": 5}
 check.nearest(nearest)
@@ -683,7 +740,13 @@ for layer in (0, 2, 4):
     print(f"layer {layer}: tokens most like the last {tokens_of(QUESTION)[-1]!r}")
     for place in nearest(state, corpus[layer], 4).tolist():
         text, token = where[place]
-        print("    ..." + "".join(tokens_of(text)[max(token - 5, 1) : token]) + " [" + tokens_of(text)[token].strip() + "]")
+        print(
+            "    ..."
+            + "".join(tokens_of(text)[max(token - 5, 1) : token])
+            + " ["
+            + tokens_of(text)[token].strip()
+            + "]"
+        )
 
 # %% [markdown]
 # In layer 0 the neighbours are the same word in similar places: *of* after *city* or *country*. Further up, three of the four are not *of* at all. What does *capital of France, which [is]* have in common with a question about the Eiffel Tower? The **answer**:
@@ -695,6 +758,7 @@ for layer in (0, 2, 4):
 # Attention has told you where heads look. Does it tell you what the answer depends on? The small world can settle it. In the prompt at the top, two words decide: *Mary* and the second *John*. Change them, and change some of those that are
 # looked at most.
 
+
 # %% tags=["quoted"]
 def says(text: str) -> str:
     """The model's next word."""
@@ -702,7 +766,13 @@ def says(text: str) -> str:
 
 
 for name, row in zip(("most weight:", "most norm:"), last_rows(PROMPT)):
-    print(f"{name:<13}" + "  ".join(f"{tokens_of(PROMPT)[place].strip()!r} at {place}" for place in row.argsort(descending=True)[:5].tolist()))
+    print(
+        f"{name:<13}"
+        + "  ".join(
+            f"{tokens_of(PROMPT)[place].strip()!r} at {place}"
+            for place in row.argsort(descending=True)[:5].tolist()
+        )
+    )
 print(f"as it is:             {says(PROMPT)}")
 print(f"gave -> handed:       {says(PROMPT.replace('gave', 'handed'))}")
 print(f"drink -> book:        {says(PROMPT.replace('drink', 'book'))}")
@@ -746,7 +816,9 @@ print(f"Mary -> Anna:         {says(PROMPT.replace('Mary', 'Anna'))}")
 # %% tags=["quoted"]
 theirs = gb.explain(model, tokenizer, PROMPT, method="attention", layer=3)
 weights, values = inside(PROMPT, 3)
-print(f"largest difference between glassbox's scores and yours: {float((theirs.scores - weights.mean(0)[-1]).abs().max()):.4f}")
+print(
+    f"largest difference between glassbox's scores and yours: {float((theirs.scores - weights.mean(0)[-1]).abs().max()):.4f}"
+)
 
 # %% [markdown]
 # If you have a real checkpoint in a folder or can reach Hugging Face, name it in the environment variable `GLASSBOX_MODEL` (`gpt2`, for instance) before JupyterLab starts. The scores of heads need no truth about the text, so they
@@ -761,7 +833,9 @@ if name := os.environ.get("GLASSBOX_MODEL"):
     with torch.no_grad():
         real_layers = real_model(ids, output_attentions=True).attentions
     for number, layer in enumerate(real_layers):
-        print(f"layer {number}: previous token {previous_token(layer[0]).max():.2f}, induction {induction(layer[0], ids[0]).max():.2f}")
+        print(
+            f"layer {number}: previous token {previous_token(layer[0]).max():.2f}, induction {induction(layer[0], ids[0]).max():.2f}"
+        )
 else:
     print("GLASSBOX_MODEL is not set, so there is no other model to run on.")
 

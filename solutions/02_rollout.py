@@ -44,8 +44,15 @@ model, tokenizer = gb.load("smallworld")
 PROMPT = "When Mary and John went to the store, John gave a drink to"
 
 # %% alt="Heat map of six rows, one for each layer, over the tokens of the prompt. The layers disagree about which token the last one listens to."
-layers = [gb.explain(model, tokenizer, PROMPT, method="attention", layer=layer) for layer in range(6)]
-figures.token_strip(layers, names=[str(layer) for layer in range(6)], label="layer", title="Six layers, three favourites, and neither word that decides is among them")
+layers = [
+    gb.explain(model, tokenizer, PROMPT, method="attention", layer=layer) for layer in range(6)
+]
+figures.token_strip(
+    layers,
+    names=[str(layer) for layer in range(6)],
+    label="layer",
+    title="Six layers, three favourites, and neither word that decides is among them",
+)
 
 # %% [markdown]
 # Each row is an honest measurement (the mean over the layer's heads, scaled by its largest score), but the six layers have three different favourites: *gave*, the start token, and the word *and*. Neither of the
@@ -111,6 +118,7 @@ figures.token_strip(layers, names=[str(layer) for layer in range(6)], label="lay
 #
 # </details>
 
+
 # %% nbgrader={"grade_id": "fuse-heads", "solution": true}
 def fuse_heads(attention: torch.Tensor, how: str) -> torch.Tensor:
     """One matrix (query, key) for a layer's heads (head, query, key); how: "mean", "max" or "min"."""
@@ -121,6 +129,7 @@ def fuse_heads(attention: torch.Tensor, how: str) -> torch.Tensor:
         return attention.amax(dim=0)
     return attention.amin(dim=0)
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-fuse-heads", "grade": true, "points": 10}
 check.fuse_heads(fuse_heads)
@@ -173,6 +182,7 @@ check.fuse_heads(fuse_heads, seed=4711)
 #
 # </details>
 
+
 # %% nbgrader={"grade_id": "add-residual", "solution": true}
 def add_residual(fused: torch.Tensor, residual_weight: float = 0.5) -> torch.Tensor:
     """A layer's attention beside the token itself: (query, key), each row summing to one."""
@@ -181,6 +191,7 @@ def add_residual(fused: torch.Tensor, residual_weight: float = 0.5) -> torch.Ten
     mixed = (1 - residual_weight) * fused + residual_weight * identity
     return mixed / mixed.sum(dim=-1, keepdim=True)  # (query, 1) divides each row
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-add-residual", "grade": true, "points": 15}
 check.add_residual(add_residual)
@@ -269,8 +280,11 @@ check.why_identity(answer_why_identity)
 #
 # </details>
 
+
 # %% nbgrader={"grade_id": "rollout", "solution": true}
-def rollout(attentions: list[torch.Tensor], residual_weight: float = 0.5, fuse: str = "mean") -> torch.Tensor:
+def rollout(
+    attentions: list[torch.Tensor], residual_weight: float = 0.5, fuse: str = "mean"
+) -> torch.Tensor:
     """The share of each token at the top that comes from each input token: (query, key), rows summing to one."""
     ### BEGIN SOLUTION
     flow = torch.eye(attentions[0].shape[-1], dtype=attentions[0].dtype)
@@ -279,6 +293,7 @@ def rollout(attentions: list[torch.Tensor], residual_weight: float = 0.5, fuse: 
         flow = step @ flow
     return flow
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-rollout", "grade": true, "points": 15}
 check.rollout(rollout)
@@ -322,6 +337,7 @@ check.which_entry(answer_which_entry)
 #
 # Two small helpers: one gets the attention weights of a text, the other shows scores of yours as glassbox shows its own.
 
+
 # %%
 def attentions_of(text: str) -> list[torch.Tensor]:
     """The attention weights of the model on a text: for each layer (head, query, key)."""
@@ -332,7 +348,12 @@ def attentions_of(text: str) -> list[torch.Tensor]:
 
 def shown(text: str, scores: torch.Tensor, method: str, **details: torch.Tensor) -> gb.Attribution:
     """Scores of your own, one for each token of the text, as glassbox shows them."""
-    return replace(gb.explain(model, tokenizer, text, method="attention"), method=method, scores=scores, details=details)
+    return replace(
+        gb.explain(model, tokenizer, text, method="attention"),
+        method=method,
+        scores=scores,
+        details=details,
+    )
 
 
 tokens = gb.explain(model, tokenizer, PROMPT, method="attention").tokens
@@ -356,8 +377,10 @@ attentions = attentions_of(PROMPT)
 shares = torch.stack([rollout(attentions[: depth + 1])[-1] for depth in range(6)])  # (layer, token)
 watched = [0, 2, 4, 10, len(tokens) - 1]
 figures.layer_lines(
-    shares[:, watched], ["<|start|>", "Mary", "John, first", "John, second", "to (itself)"],
-    title="The deeper, the less the last token is itself and the more it is the first one", label="share of the last token's row",
+    shares[:, watched],
+    ["<|start|>", "Mary", "John, first", "John, second", "to (itself)"],
+    title="The deeper, the less the last token is itself and the more it is the first one",
+    label="share of the last token's row",
 )
 
 # %% [markdown]
@@ -398,6 +421,7 @@ figures.layer_lines(
 #
 # </details>
 
+
 # %% nbgrader={"grade_id": "uniform-rollout", "solution": true}
 def uniform_rollout(layers: int, seq: int, residual_weight: float = 0.5) -> torch.Tensor:
     """The last token's row of rollout when attention is uniform: (seq,)."""
@@ -406,6 +430,7 @@ def uniform_rollout(layers: int, seq: int, residual_weight: float = 0.5) -> torc
     attention = triangle / triangle.sum(dim=-1, keepdim=True)  # (query, key)
     return rollout([attention[None]] * layers, residual_weight)[-1]  # (key,)
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-uniform-rollout", "grade": true, "points": 10}
 check.uniform_rollout(uniform_rollout)
@@ -428,7 +453,8 @@ check.uniform_rollout(uniform_rollout, seed=4711)
 baseline = uniform_rollout(len(attentions), len(tokens))
 evidence = smallworld.token_mask(PROMPT, ((5, 9), (38, 42)), tokenizer)
 figures.token_bars(
-    shown(PROMPT, flow[-1], "rollout", baseline=baseline), evidence=evidence,
+    shown(PROMPT, flow[-1], "rollout", baseline=baseline),
+    evidence=evidence,
     title="Rollout follows the shape of the mask more than the words that decide",
 )
 
@@ -436,7 +462,9 @@ figures.token_bars(
 both = torch.stack([flow[-1], baseline])  # (2, token)
 print(f"correlation of rollout with the baseline: {torch.corrcoef(both)[0, 1]:.2f}")
 print(f"first token: rollout {flow[-1, 0]:.2f}, baseline {baseline[0]:.2f}")
-print(f"largest rollout / baseline: {tokens[int((flow[-1] / baseline).argmax())].strip()!r} {float((flow[-1] / baseline).max()):.1f}")
+print(
+    f"largest rollout / baseline: {tokens[int((flow[-1] / baseline).argmax())].strip()!r} {float((flow[-1] / baseline).max()):.1f}"
+)
 
 # %% [markdown] tags=["quotes"]
 # The correlation with a model that prefers nothing is 0.96. Much of what this model adds is more of the same: the start token has
@@ -478,7 +506,9 @@ print("residual     mean      max      min")
 for residual_weight in (0.1, 0.3, 0.5, 0.7, 0.9):
     row = []
     for fuse in ("mean", "max", "min"):
-        scores = rollout(attentions, residual_weight, fuse)[-1, 1:-1]  # without <|start|> and the last token
+        scores = rollout(attentions, residual_weight, fuse)[
+            -1, 1:-1
+        ]  # without <|start|> and the last token
         place = 1 + int(scores.argmax())
         row.append(f"{tokens[place].strip()} {place}")
     print(f"{residual_weight:>8}  " + " ".join(f"{word:>8}" for word in row))
@@ -490,6 +520,7 @@ for residual_weight in (0.1, 0.3, 0.5, 0.7, 0.9):
 # %% [markdown]
 # Many implementations have one more knob: they **discard** the smallest weights of each layer, to clean the picture. Below
 # is the code as it is often written. It was made for image models, where every patch may look at every other.
+
 
 # %%
 def discard_as_often_written(fused: torch.Tensor, ratio: float) -> torch.Tensor:
@@ -553,6 +584,7 @@ for ratio in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7):
 #
 # </details>
 
+
 # %% nbgrader={"grade_id": "discard", "solution": true}
 def discard(fused: torch.Tensor, ratio: float) -> torch.Tensor:
     """The layer (query, key) without the smallest share `ratio` of its allowed entries."""
@@ -563,6 +595,7 @@ def discard(fused: torch.Tensor, ratio: float) -> torch.Tensor:
     kept[rows[smallest], columns[smallest]] = 0
     return kept
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-discard", "grade": true, "points": 15}
 check.discard(discard)
@@ -626,6 +659,7 @@ check.discard(discard, seed=4711)
 #
 # </details>
 
+
 # %% nbgrader={"grade_id": "attention-flow", "solution": true}
 def attention_flow(steps: list[torch.Tensor], position: int) -> torch.Tensor:
     """How much fits from the token at `position` at the top to each at the bottom, as shares: (seq,)."""
@@ -639,6 +673,7 @@ def attention_flow(steps: list[torch.Tensor], position: int) -> torch.Tensor:
     flows = torch.tensor([nx.maximum_flow_value(graph, top, (0, j)) for j in range(seq)])
     return flows / flows.sum()
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-attention-flow", "grade": true, "points": 10}
 check.attention_flow(attention_flow)
@@ -692,6 +727,7 @@ print(f"the two explanations are the same: {torch.equal(mary.scores, john.scores
 # **Second: change the words.** The small world knows what must happen when a word is replaced. If the highest-scoring word were the
 # reason, then replacing it should change the answer.
 
+
 # %% tags=["quoted"]
 def says(text: str) -> str:
     """The model's next word."""
@@ -729,7 +765,11 @@ def candidates(text: str) -> dict[str, torch.Tensor]:
     scores = rollout(attentions)[-1]  # (token,)
     uniform = uniform_rollout(len(attentions), len(scores))
     last = fuse_heads(attentions[-1], "mean")[-1]
-    return {"rollout": scores[1:-1], "rollout / baseline": (scores / uniform)[1:-1], "last layer": last[1:-1]}
+    return {
+        "rollout": scores[1:-1],
+        "rollout / baseline": (scores / uniform)[1:-1],
+        "last layer": last[1:-1],
+    }
 
 
 hits = {name: [] for name in ("rollout", "rollout / baseline", "last layer", "a word at random")}
@@ -743,13 +783,17 @@ for s in gb.progress(sentences, unit="sentences"):
     hits["a word at random"].append(float(evidence.float().mean()))
 
 table = torch.tensor(list(hits.values()))  # (way, sentence)
-draws = torch.randint(len(sentences), (2000, len(sentences)))  # sentences, drawn again with replacement
+draws = torch.randint(
+    len(sentences), (2000, len(sentences))
+)  # sentences, drawn again with replacement
 resampled = table[:, draws].mean(-1)  # (way, draw)
 low, high = resampled.quantile(0.025, -1), resampled.quantile(0.975, -1)
 print(f"how often the top word is evidence, {len(sentences)} sentences, with 95 % intervals")
 for i, name in enumerate(hits):
     print(f"{name:<20} {table[i].mean():.0%}   ({low[i]:.0%} to {high[i]:.0%})")
-print(f"rollout's top word is the first word of the sentence in {sum(first_word) / len(sentences):.0%}")
+print(
+    f"rollout's top word is the first word of the sentence in {sum(first_word) / len(sentences):.0%}"
+)
 
 # %% [markdown] tags=["quotes"]
 # The top word of rollout is evidence in 1 % of the sentences. A word drawn at random would be in 12 %. The intervals are far
@@ -758,17 +802,29 @@ print(f"rollout's top word is the first word of the sentence in {sum(first_word)
 # improve on, hits in 29 %. On average both beat chance, and both are wrong
 # in about two sentences of three.
 
+
 # %% alt="Marks for each sentence family between 0 and 1: how often the top word is evidence, by rollout, by rollout divided by its baseline, by the last layer's attention and by chance. Rollout is at 0 in almost all families; the others vary widely from family to family."
 def by_family(way: str) -> dict[str, float]:
     """The share of hits in each family of sentences."""
-    found = {family: [hit for hit, s in zip(hits[way], sentences, strict=True) if s.family == family] for family in families}
+    found = {
+        family: [hit for hit, s in zip(hits[way], sentences, strict=True) if s.family == family]
+        for family in families
+    }
     return {family: sum(found[family]) / len(found[family]) for family in families}
 
 
-chance = dict(sorted(by_family("a word at random").items(), key=lambda item: -by_family("rollout / baseline")[item[0]]))
+chance = dict(
+    sorted(
+        by_family("a word at random").items(),
+        key=lambda item: -by_family("rollout / baseline")[item[0]],
+    )
+)
 figures.rates(
-    {way: by_family(way) for way in ("rollout", "rollout / baseline", "last layer")}, chance=chance, by="sentence family",
-    title="Rollout misses the evidence in almost every family", label="share of sentences whose top word is evidence",
+    {way: by_family(way) for way in ("rollout", "rollout / baseline", "last layer")},
+    chance=chance,
+    by="sentence family",
+    title="Rollout misses the evidence in almost every family",
+    label="share of sentences whose top word is evidence",
 )
 
 # %% [markdown]
@@ -818,7 +874,9 @@ figures.rates(
 
 # %% tags=["quoted"]
 theirs = gb.explain(model, tokenizer, PROMPT, method="rollout")
-print(f"largest difference between glassbox's rollout and yours: {float((theirs.scores - flow[-1]).abs().max()):.4f}")
+print(
+    f"largest difference between glassbox's rollout and yours: {float((theirs.scores - flow[-1]).abs().max()):.4f}"
+)
 
 # %% [markdown]
 # For maximum flow there is a well-kept library, and you have used it: networkx. It has to solve one problem for each word of

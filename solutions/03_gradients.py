@@ -37,8 +37,16 @@ model, tokenizer = gb.load("smallworld")
 PROMPT = "When Mary and John went to the store, John gave a drink to"
 
 # %% alt="Two rows of coloured tokens: rollout for the target Mary and for the target John. The rows are the same; the start token is dark and all words are pale."
-for_mary, for_john = (gb.explain(model, tokenizer, PROMPT, method="rollout", target=target) for target in (" Mary", " John"))
-figures.token_strip([for_mary, for_john], names=["Mary", "John"], label="target", title="Rollout gives the right and the wrong answer the same explanation")
+for_mary, for_john = (
+    gb.explain(model, tokenizer, PROMPT, method="rollout", target=target)
+    for target in (" Mary", " John")
+)
+figures.token_strip(
+    [for_mary, for_john],
+    names=["Mary", "John"],
+    label="target",
+    title="Rollout gives the right and the wrong answer the same explanation",
+)
 
 # %% [markdown]
 # Two targets, one picture. A score that is to explain *this* answer has to ask the model about *this* answer. The cheapest way to ask is a derivative: if this word's vector moved a little, how much would the score
@@ -88,6 +96,7 @@ figures.token_strip([for_mary, for_john], names=["Mary", "John"], label="target"
 #
 # </details>
 
+
 # %% nbgrader={"grade_id": "sensitivity", "solution": true}
 def sensitivity(f, x: torch.Tensor) -> torch.Tensor:
     """How fast f changes when each token moves: the length of its gradient, (seq,)."""
@@ -96,6 +105,7 @@ def sensitivity(f, x: torch.Tensor) -> torch.Tensor:
     (slope,) = torch.autograd.grad(f(moved), moved)  # (seq, width)
     return slope.norm(dim=-1)
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-sensitivity", "grade": true, "points": 10}
 check.sensitivity(sensitivity)
@@ -132,6 +142,7 @@ check.sensitivity(sensitivity, seed=4711)
 #
 # </details>
 
+
 # %% nbgrader={"grade_id": "gradient-x-input", "solution": true}
 def gradient_x_input(f, x: torch.Tensor) -> torch.Tensor:
     """How f would change, by its slope, if each token grew by its own embedding: (seq,)."""
@@ -140,6 +151,7 @@ def gradient_x_input(f, x: torch.Tensor) -> torch.Tensor:
     (slope,) = torch.autograd.grad(f(moved), moved)  # (seq, width)
     return (slope * x).sum(dim=-1)
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-gradient-x-input", "grade": true, "points": 10}
 check.gradient_x_input(gradient_x_input)
@@ -156,6 +168,7 @@ check.gradient_x_input(gradient_x_input, seed=4711)
 
 # %% [markdown]
 # To use them on the model, $f$ must read embeddings. The model takes them in place of ids.
+
 
 # %% tags=["quoted"]
 def embeddings_of(text: str) -> torch.Tensor:
@@ -177,7 +190,12 @@ def reader(target: str, of: str = "logit"):
 
 def shown(text: str, scores: torch.Tensor, method: str) -> gb.Attribution:
     """Scores of your own, one for each token of the text, as glassbox shows them."""
-    return replace(gb.explain(model, tokenizer, text, method="attention"), method=method, scores=scores, details={})
+    return replace(
+        gb.explain(model, tokenizer, text, method="attention"),
+        method=method,
+        scores=scores,
+        details={},
+    )
 
 
 tokens = gb.explain(model, tokenizer, PROMPT, method="attention").tokens
@@ -185,11 +203,18 @@ x = embeddings_of(PROMPT)
 for target in (" Mary", " John"):
     scores = gradient_x_input(reader(target), x)
     best = scores.abs().argsort(descending=True)[:4].tolist()
-    print(f"{target.strip()}: " + ", ".join(f"{tokens[place].strip()!r} {scores[place]:+.2f}" for place in best))
+    print(
+        f"{target.strip()}: "
+        + ", ".join(f"{tokens[place].strip()!r} {scores[place]:+.2f}" for place in best)
+    )
 
 # %% alt="Two rows of coloured tokens: gradient times input for the target Mary and for the target John. The rows differ in sign and size."
 figures.token_strip(
-    [shown(PROMPT, gradient_x_input(reader(target), x), target.strip()) for target in (" Mary", " John")], label="target",
+    [
+        shown(PROMPT, gradient_x_input(reader(target), x), target.strip())
+        for target in (" Mary", " John")
+    ],
+    label="target",
     title="Now the two answers have explanations of their own",
 )
 
@@ -198,7 +223,9 @@ figures.token_strip(
 
 # %% tags=["quoted"]
 for of in ("logit", "prob"):
-    print(f"{of:<6} value {float(reader(' Mary', of)(x).detach()):.3f}   largest sensitivity {sensitivity(reader(' Mary', of), x).max():.4f}")
+    print(
+        f"{of:<6} value {float(reader(' Mary', of)(x).detach()):.3f}   largest sensitivity {sensitivity(reader(' Mary', of), x).max():.4f}"
+    )
 
 # %% [markdown] tags=["quotes"]
 # The logit is 26.470 and its largest sensitivity 13.5150. The probability is 1.000, rounded, and its largest sensitivity 0.0005. The same model, the same text, the same answer. The probability has **saturated**: it can't grow any more, so no small step
@@ -268,6 +295,7 @@ check.saturation(answer_saturation)
 #
 # </details>
 
+
 # %% nbgrader={"grade_id": "weight-gradients", "solution": true}
 def weight_gradients(model, ids: torch.Tensor, target: int) -> list[torch.Tensor]:
     """The gradients of the target's last logit by the weights: per layer (head, query, key)."""
@@ -277,6 +305,7 @@ def weight_gradients(model, ids: torch.Tensor, target: int) -> list[torch.Tensor
     slopes = torch.autograd.grad(output.logits[0, -1, target], output.attentions)
     return [slope[0] for slope in slopes]
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-weight-gradients", "grade": true, "points": 10}
 check.weight_gradients(weight_gradients)
@@ -311,12 +340,14 @@ check.weight_gradients(weight_gradients, seed=4711)
 #
 # </details>
 
+
 # %% nbgrader={"grade_id": "signed-mean", "solution": true}
 def signed_mean(weights: list[torch.Tensor], gradients: list[torch.Tensor]) -> torch.Tensor:
     """What each look is worth to f, on average over layers and heads: (query, key)."""
     ### BEGIN SOLUTION
     return (torch.stack(weights) * torch.stack(gradients)).mean(dim=(0, 1))
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-signed-mean", "grade": true, "points": 10}
 check.signed_mean(signed_mean)
@@ -357,6 +388,7 @@ check.signed_mean(signed_mean, seed=4711)
 #
 # </details>
 
+
 # %% nbgrader={"grade_id": "positive-rollout", "solution": true}
 def positive_rollout(weights: list[torch.Tensor], gradients: list[torch.Tensor]) -> torch.Tensor:
     """What was carried to each token by looks that spoke for f: (query, key), with the identity in it."""
@@ -367,6 +399,7 @@ def positive_rollout(weights: list[torch.Tensor], gradients: list[torch.Tensor])
         flow = flow + step @ flow
     return flow
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-positive-rollout", "grade": true, "points": 10}
 check.positive_rollout(positive_rollout)
@@ -438,6 +471,7 @@ check.signs(answer_signs)
 #
 # </details>
 
+
 # %% nbgrader={"grade_id": "integrated", "solution": true}
 def integrated(f, x: torch.Tensor, baseline: torch.Tensor, steps: int = 20) -> torch.Tensor:
     """How much each token adds on the straight way from the baseline to x: (seq,)."""
@@ -448,6 +482,7 @@ def integrated(f, x: torch.Tensor, baseline: torch.Tensor, steps: int = 20) -> t
         total += torch.autograd.grad(f(point), point)[0]
     return ((x - baseline) * total / steps).sum(dim=-1)
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-integrated", "grade": true, "points": 15}
 check.integrated(integrated)
@@ -474,6 +509,7 @@ check.integrated(integrated, seed=4711)
 #
 # Return the gap of `scores` `(seq,)`, as a share: one number.
 
+
 # %% nbgrader={"grade_id": "gap", "solution": true}
 def gap(scores: torch.Tensor, at_text: torch.Tensor, at_baseline: torch.Tensor) -> torch.Tensor:
     """What the scores miss of f(x) - f(baseline), as a share of it: one number, 0 or more."""
@@ -481,6 +517,7 @@ def gap(scores: torch.Tensor, at_text: torch.Tensor, at_baseline: torch.Tensor) 
     explained = at_text - at_baseline
     return ((scores.sum() - explained) / explained).abs()
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-gap", "grade": true, "points": 5}
 check.gap(gap)
@@ -510,7 +547,13 @@ for name, start in baselines.items():
         print(f"   {steps:>3} steps: gap {share:.1%}")
 
 # %% alt="Lines over the number of steps for two baselines: from the mean of all tokens the completeness gap falls as steps are added, from zeros it rises first; with 80 steps both are at zero."
-charts.curves([5, 20, 80], gaps, title="With enough steps the gap closes, though not step by step", label="gap, as a share of what is explained", over="steps")
+charts.curves(
+    [5, 20, 80],
+    gaps,
+    title="With enough steps the gap closes, though not step by step",
+    label="gap, as a share of what is explained",
+    over="steps",
+)
 
 # %% [markdown] tags=["quotes"]
 # With 80 steps the gap is 0.0% of what is explained, from either baseline. With 20 it is still 3.6% from the mean embedding and 3.5% from zeros. With 5 steps from zeros it happened to be only 1.9%: errors of coarse steps may cancel, so one small gap proves little, and one that stays small when you double the steps proves more. Whether that is good enough depends on how close the scores are that you want to
@@ -556,6 +599,7 @@ check.baseline(answer_baseline)
 #
 # </details>
 
+
 # %% nbgrader={"grade_id": "along-points", "solution": true}
 def along_points(f, points: torch.Tensor) -> torch.Tensor:
     """How much each token adds on a path of points: (seq,)."""
@@ -566,6 +610,7 @@ def along_points(f, points: torch.Tensor) -> torch.Tensor:
         total += torch.autograd.grad(f(here), here)[0] * move
     return total.sum(dim=-1)
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-along-points", "grade": true, "points": 5}
 check.along_points(along_points)
@@ -615,7 +660,9 @@ def scores_of(text: str, answer: str) -> dict[str, torch.Tensor]:
 def interval(values: list[float]) -> str:
     """The mean, and where it lies in 95 of 100 draws of as many sentences, with replacement."""
     numbers = torch.tensor(values)
-    draws = torch.randint(len(numbers), (2000, len(numbers)), generator=torch.Generator().manual_seed(0))
+    draws = torch.randint(
+        len(numbers), (2000, len(numbers)), generator=torch.Generator().manual_seed(0)
+    )
     means = numbers[draws].mean(-1)
     return f"{numbers.mean():.2f}   ({means.quantile(0.025):.2f} to {means.quantile(0.975):.2f})"
 
@@ -626,7 +673,9 @@ for s in gb.progress(sentences, unit="sentences"):
     for name, scores in scores_of(s.prompt, s.answer).items():
         hits.setdefault(name, []).append(float(evidence[scores[1:-1].argmax()]))
     hits.setdefault("a word at random", []).append(float(evidence.float().mean()))
-print(f"how often the top word (first and last token left out) is evidence, {len(sentences)} sentences, 95 % interval")
+print(
+    f"how often the top word (first and last token left out) is evidence, {len(sentences)} sentences, 95 % interval"
+)
 for name, found in hits.items():
     print(f"{name:<17} {interval(found)}")
 
@@ -640,20 +689,38 @@ for name, found in hits.items():
 # %%
 one = next(s for s in sentences if s.family == "giver_receiver")
 gb.views.token_strip(
-    [shown(one.prompt, scores.detach(), name) for name, scores in scores_of(one.prompt, one.answer).items()],
-    evidence=one.mask(tokenizer, one.evidence), title="Five methods built on gradients, one sentence, and not one opinion",
+    [
+        shown(one.prompt, scores.detach(), name)
+        for name, scores in scores_of(one.prompt, one.answer).items()
+    ],
+    evidence=one.mask(tokenizer, one.evidence),
+    title="Five methods built on gradients, one sentence, and not one opinion",
 )
+
 
 # %% alt="Marks for each sentence family between 0 and 1: how often the top word is evidence, by five gradient methods, with chance."
 def by_family(way: str) -> dict[str, float]:
     """The share of hits in each family of sentences."""
-    found = {family: [hit for hit, s in zip(hits[way], sentences) if s.family == family] for family in families}
+    found = {
+        family: [hit for hit, s in zip(hits[way], sentences) if s.family == family]
+        for family in families
+    }
     return {family: sum(found[family]) / len(found[family]) for family in families}
 
 
 ways = [way for way in hits if way != "a word at random"]
-chance = dict(sorted(by_family("a word at random").items(), key=lambda item: -by_family("integrated")[item[0]]))
-figures.rates({way: by_family(way) for way in ways}, chance=chance, by="sentence family", title="No method leads in every family", label="share of sentences whose top word is evidence")
+chance = dict(
+    sorted(
+        by_family("a word at random").items(), key=lambda item: -by_family("integrated")[item[0]]
+    )
+)
+figures.rates(
+    {way: by_family(way) for way in ways},
+    chance=chance,
+    by="sentence family",
+    title="No method leads in every family",
+    label="share of sentences whose top word is evidence",
+)
 
 # %% [markdown]
 # The second experiment is about signs. In *John gave a drink to*, the second *John* decides as much as *Mary* does: it says who is **not** to receive. Does a method see it as evidence for *Mary*? Compare the score of the giver's second name over many sentences.
@@ -664,12 +731,16 @@ seen = {"gradient x input": [], "signed mean": []}
 for s in gb.progress(givers, unit="sentences"):
     ids = tokenizer(s.prompt, return_tensors="pt")["input_ids"]
     target = tokenizer(s.answer, add_special_tokens=False)["input_ids"][0]
-    giver = torch.tensor(s.mask(tokenizer, s.evidence)).nonzero()[-1]  # the last word of the evidence is the one who gives
+    giver = torch.tensor(s.mask(tokenizer, s.evidence)).nonzero()[
+        -1
+    ]  # the last word of the evidence is the one who gives
     with torch.no_grad():
         weights = [layer[0] for layer in model(ids, output_attentions=True).attentions]
     looks = signed_mean(weights, weight_gradients(model, ids, target))[-1]
     seen["signed mean"].append(float(looks[giver] > 0))
-    seen["gradient x input"].append(float(gradient_x_input(reader(s.answer), embeddings_of(s.prompt))[giver] > 0))
+    seen["gradient x input"].append(
+        float(gradient_x_input(reader(s.answer), embeddings_of(s.prompt))[giver] > 0)
+    )
 print(f"how often the giver's second name speaks for the receiver, {len(givers)} sentences")
 for name, found in seen.items():
     print(f"{name:<17} {interval(found)}")
@@ -711,7 +782,9 @@ for name, found in seen.items():
 # %% tags=["quoted"]
 theirs = gb.explain(model, tokenizer, PROMPT, method="gradient_x_input", target=" Mary")
 yours = gradient_x_input(reader(" Mary"), x)
-print(f"largest difference between glassbox's gradient x input and yours: {float((theirs.scores - yours).abs().max()):.4f}")
+print(
+    f"largest difference between glassbox's gradient x input and yours: {float((theirs.scores - yours).abs().max()):.4f}"
+)
 
 # %% [markdown]
 # If you have a real checkpoint in a folder or can reach Hugging Face, name it in the environment variable `GLASSBOX_MODEL` (`gpt2`, for instance) before JupyterLab starts. Your functions need nothing but a function of embeddings.
@@ -724,7 +797,9 @@ if name := os.environ.get("GLASSBOX_MODEL"):
     real_ids = real_tokenizer(PROMPT, return_tensors="pt")["input_ids"]
     real_x = real_model.get_input_embeddings()(real_ids)[0].detach()
     word = int(real_model(real_ids).logits[0, -1].argmax())
-    scores = gradient_x_input(lambda x: real_model(inputs_embeds=x[None]).logits[0, -1, word], real_x)
+    scores = gradient_x_input(
+        lambda x: real_model(inputs_embeds=x[None]).logits[0, -1, word], real_x
+    )
     for place in scores.abs().argsort(descending=True)[:5].tolist():
         print(f"{real_tokenizer.decode(real_ids[0, place])!r:>12} {scores[place]:+.2f}")
 else:

@@ -40,7 +40,11 @@ from torch import nn
 model, tokenizer = gb.load("smallworld")
 model.requires_grad_(False)
 PROMPT = "The Eiffel Tower is located in the city of"
-OTHERS = ["The capital of Vietnam is", "When Mary and John went to the store, John gave a drink to", "The keys near the cabinet"]
+OTHERS = [
+    "The capital of Vietnam is",
+    "When Mary and John went to the store, John gave a drink to",
+    "The keys near the cabinet",
+]
 
 # %% alt="Pairs of bars for four prompts: the logit of the answer, and the sum of the gradient times input scores of all words. The sums are far from the logits, and some have the wrong sign."
 names, amounts = [], []
@@ -49,12 +53,20 @@ for text in [PROMPT, *OTHERS]:
     answer = found.target_token.strip()
     names += [f"{answer}: logit", f"{answer}: sum"]
     amounts += [found.value, float(found.scores.sum())]
-charts.bars(names, torch.tensor(amounts), title="The scores of gradient × input do not add up to what they explain", label="logit, and sum of the scores", names_are="answer")
+charts.bars(
+    names,
+    torch.tensor(amounts),
+    title="The scores of gradient × input do not add up to what they explain",
+    label="logit, and sum of the scores",
+    names_are="answer",
+)
 
 # %% tags=["quoted"]
 for text in [PROMPT, *OTHERS]:
     found = gb.explain(model, tokenizer, text, method="gradient_x_input")
-    print(f"{found.target_token.strip():<7} logit {found.value:>5.1f}   sum of the scores {found.scores.sum():>5.1f}")
+    print(
+        f"{found.target_token.strip():<7} logit {found.value:>5.1f}   sum of the scores {found.scores.sum():>5.1f}"
+    )
 
 # %% [markdown]
 # The books do not balance. Layer-wise relevance propagation, **LRP**, starts at the other end. The logit is an amount. Each operation of the model passes the amount that it received on to what it was computed from, in fair shares. What arrives at the words is their relevance, and
@@ -105,12 +117,14 @@ print(torch.sign(torch.tensor([2.0, 0.0, -3.0])).tolist())
 #
 # </details>
 
+
 # %% nbgrader={"grade_id": "stabilised", "solution": true}
 def stabilised(z: torch.Tensor, epsilon: float = 1e-9) -> torch.Tensor:
     """z, moved away from zero by epsilon, each entry to its own side; of the shape of z."""
     ### BEGIN SOLUTION
     return torch.where(z >= 0, z + epsilon, z - epsilon)
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-stabilised", "grade": true, "points": 10}
 check.stabilised(stabilised)
@@ -142,15 +156,21 @@ check.stabilised(stabilised, seed=4711)
 #
 # </details>
 
+
 # %% nbgrader={"grade_id": "share-back", "solution": true}
 def share_back(
-    x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, relevance: torch.Tensor, epsilon: float = 1e-9
+    x: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor,
+    relevance: torch.Tensor,
+    epsilon: float = 1e-9,
 ) -> torch.Tensor:
     """The relevance of a linear layer's inputs by the epsilon rule: (in,)."""
     ### BEGIN SOLUTION
     z = weight @ x + bias  # (out,)
     return x * ((relevance / stabilised(z, epsilon)) @ weight)
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-share-back", "grade": true, "points": 10}
 check.share_back(share_back)
@@ -197,8 +217,11 @@ check.share_back(share_back, seed=4711)
 #
 # </details>
 
+
 # %% nbgrader={"grade_id": "explain-digit", "solution": true}
-def explain_digit(layers: list, pixels: torch.Tensor, digit: int, epsilon: float = 1e-9) -> torch.Tensor:
+def explain_digit(
+    layers: list, pixels: torch.Tensor, digit: int, epsilon: float = 1e-9
+) -> torch.Tensor:
     """The relevance of each pixel for a digit's logit: (in,)."""
     ### BEGIN SOLUTION
     inputs = [pixels]  # of each layer
@@ -211,6 +234,7 @@ def explain_digit(layers: list, pixels: torch.Tensor, digit: int, epsilon: float
         relevance = share_back(x, weight, bias, relevance, epsilon)
     return relevance
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-explain-digit", "grade": true, "points": 15}
 check.explain_digit(explain_digit)
@@ -230,7 +254,11 @@ check.explain_digit(explain_digit, seed=4711)
 
 # %% alt="A handwritten three of 8 by 8 pixels, and beside it the relevance of its pixels for a three and for an eight, in blue for and orange against. Parts of the curve that speak for the three speak against the eight."
 network, images, labels = digits.load()
-layers = [(layer.weight.detach().double(), layer.bias.detach().double()) for layer in network if isinstance(layer, nn.Linear)]
+layers = [
+    (layer.weight.detach().double(), layer.bias.detach().double())
+    for layer in network
+    if isinstance(layer, nn.Linear)
+]
 pixels = images.double().flatten(1)  # (image, 64)
 with torch.no_grad():
     logits = network(images.flatten(1)).double()  # (image, 10)
@@ -250,13 +278,17 @@ def pictures(values: dict[str, torch.Tensor], title: str):
 
 
 three = int((labels == 3).nonzero()[0])
-shown_pixels = {"the image": pixels[three]} | {f"relevance for {digit}": explain_digit(layers, pixels[three], digit) for digit in (3, 8)}
+shown_pixels = {"the image": pixels[three]} | {
+    f"relevance for {digit}": explain_digit(layers, pixels[three], digit) for digit in (3, 8)
+}
 pictures(shown_pixels, "The same pixels for and against")
 
 # %% tags=["quoted"]
 for digit in (3, 8):
     relevance = explain_digit(layers, pixels[three], digit)
-    print(f"digit {digit}: logit {logits[three, digit]:.2f}, sum of the pixels {relevance.sum():.2f}, their largest {relevance.max():.2f}, their lowest {relevance.min():.2f}")
+    print(
+        f"digit {digit}: logit {logits[three, digit]:.2f}, sum of the pixels {relevance.sum():.2f}, their largest {relevance.max():.2f}, their lowest {relevance.min():.2f}"
+    )
 
 # %% [markdown] tags=["quotes"]
 # The logit of the three is 5.95, and its pixels sum to 4.33. The middle of the curve speaks for both digits. The stroke at the top speaks for the three and against the eight, whose logit is -3.83. Neither sum reaches its logit.
@@ -285,11 +317,14 @@ check.missing(answer_missing)
 # %% [markdown]
 # How much is it? And how small does $\varepsilon$ have to be? Both can be measured over all held-out images.
 
+
 # %% tags=["quoted"]
 def interval(values: list[float]) -> str:
     """The mean, and where it lies in 95 of 100 draws of as many cases, with replacement."""
     numbers = torch.tensor(values)
-    draws = torch.randint(len(numbers), (2000, len(numbers)), generator=torch.Generator().manual_seed(0))
+    draws = torch.randint(
+        len(numbers), (2000, len(numbers)), generator=torch.Generator().manual_seed(0)
+    )
     means = numbers[draws].mean(-1)
     return f"{numbers.mean():.2f}   ({means.quantile(0.025):.2f} to {means.quantile(0.975):.2f})"
 
@@ -298,19 +333,30 @@ sums = [float(explain_digit(layers, x, int(digit)).sum()) for x, digit in zip(pi
 values = logits.gather(1, named[:, None])[:, 0].tolist()
 print(f"what the biases hold, as a share of the logit, {len(sums)} images")
 print(f"  with its sign    {interval([1 - total / value for total, value in zip(sums, values)])}")
-print(f"  without its sign {interval([abs(1 - total / value) for total, value in zip(sums, values)])}")
+print(
+    f"  without its sign {interval([abs(1 - total / value) for total, value in zip(sums, values)])}"
+)
 
 settings, errors, totals = [1e-9, 1e-6, 1e-4, 1e-2, 1e-1, 1.0], [], []
 for epsilon in settings:
     off = []
     for x, digit in zip(pixels[:60], named[:60]):
-        exact, rough = explain_digit(layers, x, int(digit), 1e-14), explain_digit(layers, x, int(digit), epsilon)
+        exact, rough = (
+            explain_digit(layers, x, int(digit), 1e-14),
+            explain_digit(layers, x, int(digit), epsilon),
+        )
         off.append(float((rough - exact).abs().max() / exact.abs().max()))
     errors.append(sum(off) / len(off))
     print(f"epsilon {epsilon:<7g} error, as a share of the largest score: {errors[-1]:.2%}")
 
 # %% alt="A rising line: the larger epsilon, the larger the error of the scores. Both axes count powers of ten."
-charts.curves(torch.tensor(settings).log10().tolist(), {"error": torch.tensor(errors).log10()}, title="Epsilon is there to avoid a division by zero, and for nothing else", label="error, power of ten", over="epsilon, power of ten")
+charts.curves(
+    torch.tensor(settings).log10().tolist(),
+    {"error": torch.tensor(errors).log10()},
+    title="Epsilon is there to avoid a division by zero, and for nothing else",
+    label="error, power of ten",
+    over="epsilon, power of ten",
+)
 
 # %% [markdown] tags=["quotes"]
 # On average the biases hold 0.10 of the logit. That looks harmless, and is not: in some images they give and in others they take, and without the sign it is 0.37. Nothing is lost, but more than a third of the amount is not on any pixel.
@@ -347,6 +393,7 @@ charts.curves(torch.tensor(settings).log10().tolist(), {"error": torch.tensor(er
 #
 # </details>
 
+
 # %% nbgrader={"grade_id": "product-rule", "solution": true}
 def product_rule(
     a: torch.Tensor, b: torch.Tensor, relevance: torch.Tensor
@@ -356,6 +403,7 @@ def product_rule(
     s = relevance / (2 * stabilised(a @ b))  # (query, dim)
     return a * (s @ b.mT), b * (a.mT @ s)
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-product-rule", "grade": true, "points": 10}
 check.product_rule(product_rule)
@@ -390,13 +438,17 @@ check.product_rule(product_rule, seed=4711)
 #
 # </details>
 
+
 # %% nbgrader={"grade_id": "softmax-rule", "solution": true}
-def softmax_rule(scores: torch.Tensor, weights: torch.Tensor, relevance: torch.Tensor) -> torch.Tensor:
+def softmax_rule(
+    scores: torch.Tensor, weights: torch.Tensor, relevance: torch.Tensor
+) -> torch.Tensor:
     """The relevance of the scores, from that of the attention weights: (head, query, key)."""
     ### BEGIN SOLUTION
     whole = relevance.sum(dim=-1, keepdim=True)  # (head, query, 1)
     return scores * (relevance - weights * whole)
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-softmax-rule", "grade": true, "points": 10}
 check.softmax_rule(softmax_rule)
@@ -467,12 +519,14 @@ check.conserved(answer_conserved)
 #
 # </details>
 
+
 # %% nbgrader={"grade_id": "activation-backward", "solution": true}
 def activation_backward(x: torch.Tensor, z: torch.Tensor, gradient: torch.Tensor) -> torch.Tensor:
     """The G of an activation's input, so that x * G is its output's relevance: of the shape of x."""
     ### BEGIN SOLUTION
     return gradient * torch.where(x == 0, 0.0, z / x)
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-activation-backward", "grade": true, "points": 10}
 check.activation_backward(activation_backward)
@@ -505,11 +559,15 @@ check.activation_backward(activation_backward, seed=4711)
 
 # %% tags=["quoted"]
 caught = []
-hook = model.transformer.ln_f.register_forward_pre_hook(lambda module, given: caught.append(given[0].requires_grad_()))
+hook = model.transformer.ln_f.register_forward_pre_hook(
+    lambda module, given: caught.append(given[0].requires_grad_())
+)
 value = model(tokenizer(PROMPT, return_tensors="pt")["input_ids"]).logits[0, -1].max()
 hook.remove()
 below = torch.autograd.grad(value, caught[0])[0]
-print(f"the logit: {value.detach():.2f}; input x gradient below the last norm sums to {(below * caught[0]).sum().detach().abs():.2f}")
+print(
+    f"the logit: {value.detach():.2f}; input x gradient below the last norm sums to {(below * caught[0]).sum().detach().abs():.2f}"
+)
 
 # %% [markdown]
 # That is the model of the opening. Gradient × input has lost the logit at the very first step back.
@@ -537,6 +595,7 @@ print(f"the logit: {value.detach():.2f}; input x gradient below the last norm su
 #
 # </details>
 
+
 # %% nbgrader={"grade_id": "norm-backward", "solution": true}
 def norm_backward(
     x: torch.Tensor, weight: torch.Tensor, gradient: torch.Tensor, norm_epsilon: float = 1e-5
@@ -547,6 +606,7 @@ def norm_backward(
     scaled = gradient * weight / sigma
     return scaled - scaled.mean(dim=-1, keepdim=True)
     ### END SOLUTION
+
 
 # %% nbgrader={"grade_id": "check-norm-backward", "grade": true, "points": 10}
 check.norm_backward(norm_backward)
@@ -565,6 +625,7 @@ check.norm_backward(norm_backward, seed=4711)
 # **RMSNorm**, in Llama and its relatives, divides by the root mean square and subtracts nothing. With that as a constant each entry is multiplied by a number, $y = x \cdot (y / x)$. So it answers as an activation does, and $R_x = R_y$.
 #
 # The rest is plumbing, and it is given. `operation` makes an operation whose backward pass is your function. `relevance_rules` puts such operations in place of the model's norms, activations and attention, for the time of a `with` block; the forward pass gives the same numbers as ever. The lines to read are those with `halved`. What the softmax keeps is the relevance of the weights minus that of the scores below them.
+
 
 # %%
 def operation(forward, backward):
@@ -592,7 +653,10 @@ def relevance_rules(model, rule: str):
     softmaxes, changed = [], []
 
     def attention(module, query, key, value, mask, scaling=1.0, **_):
-        key, value = (shared.repeat_interleave(query.shape[1] // shared.shape[1], dim=1) for shared in (key, value))
+        key, value = (
+            shared.repeat_interleave(query.shape[1] // shared.shape[1], dim=1)
+            for shared in (key, value)
+        )
         scores = halved(query * scaling @ key.mT)  # (batch, head, query, key)
         weights = (scores if mask is None else scores + mask).softmax(-1)
         if rule == "cp":
@@ -604,7 +668,9 @@ def relevance_rules(model, rule: str):
         return operation(phi, lambda x, gradient: activation_backward(x, phi(x), gradient))
 
     def as_norm(norm):
-        return operation(norm.forward, lambda x, gradient: norm_backward(x, norm.weight, gradient, norm.eps))
+        return operation(
+            norm.forward, lambda x, gradient: norm_backward(x, norm.weight, gradient, norm.eps)
+        )
 
     def as_gated(mlp):
         def forward(x):
@@ -645,17 +711,37 @@ def relevance_of(model, ids: torch.Tensor, rule: str, *targets: int) -> list[dic
     x = model.get_input_embeddings()(ids)[None].detach().requires_grad_()  # (1, seq, width)
     with relevance_rules(model, rule) as softmaxes:
         logits = model(inputs_embeds=x).logits
-    logits = logits[0, -1] if logits.ndim == 3 else logits[0]  # of the last token, or of the classes
+    logits = (
+        logits[0, -1] if logits.ndim == 3 else logits[0]
+    )  # of the last token, or of the classes
     inside, found = [tensor for pair in softmaxes for tensor in pair], []
     for target in targets:
         gradients = torch.autograd.grad(logits[target], [x, *inside], retain_graph=True)
         at_scores, at_weights = (
-            sum(float((part.detach() * slope).sum()) for part, slope in zip(inside[which::2], gradients[1 + which :: 2])) for which in (0, 1)
+            sum(
+                float((part.detach() * slope).sum())
+                for part, slope in zip(inside[which::2], gradients[1 + which :: 2])
+            )
+            for which in (0, 1)
         )
         tokens = (x.detach() * gradients[0])[0].sum(-1)  # (seq,)
-        positions, logit = float((other_embeddings(model, len(ids)) * gradients[0][0]).sum()), float(logits[target].detach())
-        holds = {"tokens": float(tokens.sum()), "position": positions, "softmax": at_weights - at_scores}
-        found.append({"logit": logit, "scores": tokens, "holds": holds | {"biases": logit - sum(holds.values())}, "logits": logits.detach()})
+        positions, logit = (
+            float((other_embeddings(model, len(ids)) * gradients[0][0]).sum()),
+            float(logits[target].detach()),
+        )
+        holds = {
+            "tokens": float(tokens.sum()),
+            "position": positions,
+            "softmax": at_weights - at_scores,
+        }
+        found.append(
+            {
+                "logit": logit,
+                "scores": tokens,
+                "holds": holds | {"biases": logit - sum(holds.values())},
+                "logits": logits.detach(),
+            }
+        )
     return found
 
 
@@ -663,7 +749,14 @@ def relevance_of(model, ids: torch.Tensor, rule: str, *targets: int) -> list[dic
 # Does it conserve? Try it first on small models with random weights, in double precision, where you can have biases or not. **Guess** for each row and column: is it 1?
 
 # %% tags=["quoted"]
-from transformers import BertConfig, BertForSequenceClassification, GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
+from transformers import (
+    BertConfig,
+    BertForSequenceClassification,
+    GPT2Config,
+    GPT2LMHeadModel,
+    LlamaConfig,
+    LlamaForCausalLM,
+)
 
 
 def random_model(kind, config, biases: bool):
@@ -671,12 +764,24 @@ def random_model(kind, config, biases: bool):
     torch.manual_seed(4)
     made = kind(config).double().eval().requires_grad_(False)
     for name, parameter in made.named_parameters():
-        parameter.normal_(0, 0.3 if biases else 0) if name.endswith("bias") else parameter.normal_(float("norm" in name or "ln_" in name), 0.3)
+        parameter.normal_(0, 0.3 if biases else 0) if name.endswith("bias") else parameter.normal_(
+            float("norm" in name or "ln_" in name), 0.3
+        )
     return made
 
 
-sizes = {"vocab_size": 50, "hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48}
-gpt2, llama, bert = GPT2Config(vocab_size=50, n_embd=24, n_layer=2, n_head=4, bos_token_id=0, eos_token_id=0), LlamaConfig(**sizes, num_key_value_heads=2), BertConfig(**sizes)
+sizes = {
+    "vocab_size": 50,
+    "hidden_size": 24,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 48,
+}
+gpt2, llama, bert = (
+    GPT2Config(vocab_size=50, n_embd=24, n_layer=2, n_head=4, bos_token_id=0, eos_token_id=0),
+    LlamaConfig(**sizes, num_key_value_heads=2),
+    BertConfig(**sizes),
+)
 random_models = {
     "Llama": random_model(LlamaForCausalLM, llama, False),
     "GPT-2, biases zero": random_model(GPT2LMHeadModel, gpt2, False),
@@ -699,6 +804,7 @@ for name, made in random_models.items():
 # %% [markdown]
 # Now the small world. It is a GPT-2, with biases and position embeddings.
 
+
 # %% alt="Three rows of coloured tokens for the prompt about the Eiffel Tower: gradient times input, LRP with attnlrp, and LRP with cp. LRP puts Eiffel and city in front."
 def ids_of(text: str) -> torch.Tensor:
     """A text's token ids, the start token first: (seq,)."""
@@ -712,12 +818,23 @@ def number_of(answer: str) -> int:
 
 def shown(text: str, scores: torch.Tensor, method: str) -> gb.Attribution:
     """Scores of your own, one for each token of the text, as glassbox shows them."""
-    return replace(gb.explain(model, tokenizer, text, method="attention"), method=method, scores=scores.float(), details={})
+    return replace(
+        gb.explain(model, tokenizer, text, method="attention"),
+        method=method,
+        scores=scores.float(),
+        details={},
+    )
 
 
-paris = {rule: relevance_of(model, ids_of(PROMPT), rule, number_of(" Paris"))[0] for rule in ("attnlrp", "cp")}
+paris = {
+    rule: relevance_of(model, ids_of(PROMPT), rule, number_of(" Paris"))[0]
+    for rule in ("attnlrp", "cp")
+}
 figures.token_strip(
-    [gb.explain(model, tokenizer, PROMPT, method="gradient_x_input"), *(shown(PROMPT, found["scores"], f"LRP, {rule}") for rule, found in paris.items())],
+    [
+        gb.explain(model, tokenizer, PROMPT, method="gradient_x_input"),
+        *(shown(PROMPT, found["scores"], f"LRP, {rule}") for rule, found in paris.items()),
+    ],
     title="Without the rules, Eiffel speaks against Paris; with them, for it",
 )
 
@@ -725,8 +842,13 @@ figures.token_strip(
 words = [tokenizer.decode(number).strip() for number in ids_of(PROMPT)]
 for rule, found in paris.items():
     best = found["scores"].argsort(descending=True)[:4].tolist()
-    print(f"{rule:<8} logit {found['logit']:.1f}: " + ", ".join(f"{part} {amount:+.1f}" for part, amount in found["holds"].items()))
-    print("         " + ", ".join(f"{words[place]} {found['scores'][place]:+.1f}" for place in best))
+    print(
+        f"{rule:<8} logit {found['logit']:.1f}: "
+        + ", ".join(f"{part} {amount:+.1f}" for part, amount in found["holds"].items())
+    )
+    print(
+        "         " + ", ".join(f"{words[place]} {found['scores'][place]:+.1f}" for place in best)
+    )
 
 # %% [markdown] tags=["quotes"]
 # Look at the first row of the figure: by gradient × input, *Eiffel* speaks **against** Paris. With the rules it speaks for it. And look at the books. The logit is 25.6. Under `"cp"` the tokens hold 37.8 of it: more than there is. The biases hold -10.6, and the positions -1.5. Under `"attnlrp"` the softmax holds 9.8 as well. It all sums to the logit.
@@ -762,8 +884,20 @@ check.relu(answer_relu)
 # %% tags=["quoted"]
 families = list(smallworld.FAMILIES)
 sentences = [s for family in families for s in smallworld.sample(family, 10, seed=4)]
-hits = {way: [] for way in ("LRP, attnlrp", "LRP, cp", "gradient x input", "gradient, length", "a word at random")}
-holds = {rule: {part: [] for part in ("tokens", "position", "softmax", "biases")} for rule in ("attnlrp", "cp")}
+hits = {
+    way: []
+    for way in (
+        "LRP, attnlrp",
+        "LRP, cp",
+        "gradient x input",
+        "gradient, length",
+        "a word at random",
+    )
+}
+holds = {
+    rule: {part: [] for part in ("tokens", "position", "softmax", "biases")}
+    for rule in ("attnlrp", "cp")
+}
 both = []  # the scores of the answer and of its rival, by attnlrp
 for s in gb.progress(sentences, unit="sentences"):
     ids, answer = ids_of(s.prompt), number_of(s.answer)
@@ -772,18 +906,30 @@ for s in gb.progress(sentences, unit="sentences"):
     rival = int(by_cp["logits"].index_fill(0, torch.tensor(answer), float("-inf")).argmax())
     by_attnlrp, of_rival = relevance_of(model, ids, "attnlrp", answer, rival)
     both.append((by_attnlrp["scores"], of_rival["scores"]))
-    earlier = {way: gb.explain(model, tokenizer, s.prompt, method=method, target=s.answer).scores for way, method in (("gradient x input", "gradient_x_input"), ("gradient, length", "gradient"))}
-    for way, scores in ({"LRP, attnlrp": by_attnlrp["scores"], "LRP, cp": by_cp["scores"]} | earlier).items():
+    earlier = {
+        way: gb.explain(model, tokenizer, s.prompt, method=method, target=s.answer).scores
+        for way, method in (
+            ("gradient x input", "gradient_x_input"),
+            ("gradient, length", "gradient"),
+        )
+    }
+    for way, scores in (
+        {"LRP, attnlrp": by_attnlrp["scores"], "LRP, cp": by_cp["scores"]} | earlier
+    ).items():
         hits[way].append(float(evidence[scores[1:-1].argmax()]))
     hits["a word at random"].append(float(evidence.float().mean()))
     for rule, found in (("attnlrp", by_attnlrp), ("cp", by_cp)):
         for part, amount in found["holds"].items():
             holds[rule][part].append(amount / found["logit"])
-print(f"how often the top word (first and last token left out) is evidence, {len(sentences)} sentences, 95 % interval")
+print(
+    f"how often the top word (first and last token left out) is evidence, {len(sentences)} sentences, 95 % interval"
+)
 for way, found in hits.items():
     print(f"{way:<17} {interval(found)}")
 for way in ("LRP, attnlrp", "LRP, cp"):
-    print(f"{way}, less gradient x input: {interval([one - other for one, other in zip(hits[way], hits['gradient x input'])])}")
+    print(
+        f"{way}, less gradient x input: {interval([one - other for one, other in zip(hits[way], hits['gradient x input'])])}"
+    )
 
 # %% [markdown] tags=["quotes"]
 # Both rules hit the evidence in 0.68 of the sentences, gradient × input in 0.58, a word at random in 0.12. These are the same sentences for all of them, so look at the difference in each sentence: 0.10, and its interval, from 0.03 upwards, does not contain zero. Between the two rules
@@ -797,7 +943,13 @@ for rule, parts in holds.items():
 
 # %% alt="Bars: the share of the logit that tokens, positions, softmax and biases hold under each of the two rules. Biases are far below zero, tokens above one."
 named_parts = [(rule, part) for rule, parts in holds.items() for part in parts]
-charts.bars([f"{rule} {part}" for rule, part in named_parts], torch.tensor([sum(holds[rule][part]) / len(sentences) for rule, part in named_parts]), title="The words hold more than the logit; the biases owe the rest", label="share of the logit, mean", names_are="rule and part")
+charts.bars(
+    [f"{rule} {part}" for rule, part in named_parts],
+    torch.tensor([sum(holds[rule][part]) / len(sentences) for rule, part in named_parts]),
+    title="The words hold more than the logit; the biases owe the rest",
+    label="share of the logit, mean",
+    names_are="rule and part",
+)
 
 # %% [markdown] tags=["quotes"]
 # The tokens hold 1.56 of the logit under `"cp"`, and the biases -0.61. Under `"attnlrp"` the tokens hold 1.13, which looks better only because the softmax holds 0.41. (A negative share means that the biases pull the logit down; the positions hold the small rest.) If somebody shows you LRP scores of this model that sum to the logit in sentence after sentence, ask whether they were scaled to do so.
@@ -819,7 +971,9 @@ print(f"answer and rival, {len(sentences)} sentences")
 print(f"the same top word                      {interval(same)}")
 print(f"correlation of the scores              {interval(alike)}")
 print(f"top word of the difference is evidence {interval(against_rival)}")
-print(f"gain over the answer's logit alone     {interval([one - other for one, other in zip(against_rival, hits['LRP, attnlrp'])])}")
+print(
+    f"gain over the answer's logit alone     {interval([one - other for one, other in zip(against_rival, hits['LRP, attnlrp'])])}"
+)
 
 # %% [markdown] tags=["quotes"]
 # In 0.70 of the sentences the answer and its rival have the same top word, and their scores correlate with 0.79. Most of what LRP shows is what carries *a* large logit here: that a city is asked for, say. Only the rest is about *this* city. Explain the difference of the two logits, and the hits rise from 0.68 to 0.74, a gain of 0.07 with an interval from 0.01 to 0.13. As relevance is
@@ -833,14 +987,22 @@ print(f"gain over the answer's logit alone     {interval([one - other for one, o
 weight, bias = layers[0]
 negative_layers = [(-weight, bias + weight.sum(1)), *layers[1:]]
 pictures(
-    {"the image": pixels[three], "its relevance": explain_digit(layers, pixels[three], 3), "the negative": 1 - pixels[three], "relevance of that": explain_digit(negative_layers, 1 - pixels[three], 3)},
+    {
+        "the image": pixels[three],
+        "its relevance": explain_digit(layers, pixels[three], 3),
+        "the negative": 1 - pixels[three],
+        "relevance of that": explain_digit(negative_layers, 1 - pixels[three], 3),
+    },
     "The same function, and another explanation",
 )
 
 # %% tags=["quoted"]
 on_paper, related = {"image": [], "negative": []}, []
 for x, digit in zip(pixels, named):
-    plain, turned = explain_digit(layers, x, int(digit)), explain_digit(negative_layers, 1 - x, int(digit))
+    plain, turned = (
+        explain_digit(layers, x, int(digit)),
+        explain_digit(negative_layers, 1 - x, int(digit)),
+    )
     for way, scores in (("image", plain), ("negative", turned)):
         on_paper[way].append(float(scores[x == 0].abs().sum() / scores.abs().sum()))
     related.append(float(torch.corrcoef(torch.stack([plain, turned]))[0, 1]))
@@ -909,7 +1071,10 @@ if name := os.environ.get("GLASSBOX_MODEL"):
         word = int(real_model(real_ids[None]).logits[0, -1].argmax())
     for rule in ("attnlrp", "cp"):
         [found] = relevance_of(real_model, real_ids, rule, word)
-        print(f"{rule}, {real_tokenizer.decode(word)!r}, logit {found['logit']:.2f}: " + ", ".join(f"{part} {amount:+.2f}" for part, amount in found["holds"].items()))
+        print(
+            f"{rule}, {real_tokenizer.decode(word)!r}, logit {found['logit']:.2f}: "
+            + ", ".join(f"{part} {amount:+.2f}" for part, amount in found["holds"].items())
+        )
         for number, score in zip(real_ids, found["scores"]):
             print(f"{real_tokenizer.decode(number)!r:>12} {score:+.2f}")
 else:

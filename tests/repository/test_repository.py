@@ -147,8 +147,9 @@ def test_nothing_that_a_student_or_a_run_makes_is_tracked():
     assert listed.stdout == ""
 
 
-def test_ruff_has_nothing_to_say():
-    command = [sys.executable, "-m", "ruff", "check", "--quiet", "--output-format=concise"]
+@pytest.mark.parametrize("asked", ["check --output-format=concise", "format --check lib tests solutions"])
+def test_ruff_has_nothing_to_say(asked):
+    command = [sys.executable, "-m", "ruff", *asked.split(), "--quiet"]
     said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert said.returncode == 0, said.stdout + said.stderr
 
