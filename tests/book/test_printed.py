@@ -44,6 +44,18 @@ def test_the_pdf_holds_every_chapter_from_the_first_to_the_last(paper):
     assert 100 < len(paper.pages) < 400
 
 
+def test_the_outline_has_each_title_once_and_as_it_is_written(paper, book):
+    """Whole titles, with the spaces at which they break; nothing is said twice, wherever on a page it stands."""
+
+    def titles(outline):
+        for entry in outline:
+            yield from titles(entry) if isinstance(entry, list) else [" ".join(entry.title.split())]
+
+    printed_page = BeautifulSoup(printed.one_page(book, printed.pages(CONTENTS)), "html.parser")
+    written = [" ".join(title.get_text().split()) for title in printed_page.select("h1, h2, h3, h4, h5, h6")]
+    assert len(written) > 200 and list(titles(paper.outline)) == written
+
+
 def squeezed(text: str) -> str:
     """Without white space, and with plain letters: the PDF has ligatures."""
     return "".join(unicodedata.normalize("NFKC", text).split()).replace("’", "'")

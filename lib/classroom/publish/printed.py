@@ -26,7 +26,9 @@ html { font-size: 11px; }
 body { background: #fff; display: block; min-height: 0; }
 article { break-before: page; }
 article:first-of-type { break-before: auto; }
-h1, h2, h3, h4 { break-after: avoid; }
+/* Chromium's outline has what is painted of a heading: at the very top of a page it is painted on the page before, too,
+   and a space at the end of a line is not. So headings keep off the edge, and keep their spaces. */
+h1, h2, h3, h4 { break-after: avoid; padding-top: 0.25em; white-space: pre-wrap; }
 img, svg, figure, tr, .gb-view { break-inside: avoid; }
 img, svg { max-width: 100% !important; max-height: 230mm; object-fit: contain; }
 pre, code { overflow-wrap: anywhere; white-space: pre-wrap !important; }
