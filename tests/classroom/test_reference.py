@@ -17,6 +17,10 @@ def test_all_that_is_public_is_there():
     assert [name for name in named if f"### `{name}`\n" not in text] == [], "each method has its entry"
 
 
+def test_a_default_that_is_a_function_is_its_name():
+    assert "vocabulary_mean(question, of=positive)" in reference() and " at 0x" not in reference()
+
+
 def test_a_docstring_becomes_a_list_and_paragraphs():
     docstring = """Which a_b is it?
 

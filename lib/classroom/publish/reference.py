@@ -58,11 +58,21 @@ def _entry(name: str, function: Any) -> Iterator[str]:
     yield described(inspect.getdoc(function) or "")
 
 
+class _Name(str):
+    """A default that is a function, by its name: as Python shows it, it would have a place in memory."""
+
+    __repr__ = str.__str__
+
+
 def _signature(function: Any) -> str:
     """The parameters with their defaults; their types are told in the text below, in words."""
     signature = inspect.signature(function)
     bare = [each.replace(annotation=inspect.Parameter.empty) for each in signature.parameters.values()]
-    shown = [each for each in bare if each.name != "self"]
+    shown = [
+        each.replace(default=_Name(each.default.__name__)) if inspect.isroutine(each.default) else each
+        for each in bare
+        if each.name != "self"
+    ]
     return str(signature.replace(parameters=shown, return_annotation=inspect.Signature.empty))
 
 
