@@ -78,6 +78,12 @@ def test_titles_links_code_and_mathematics_are_left_alone():
     assert marked(section, nodes.math_block("", "sink"), nodes.raw("", "<b>sink</b>", format="html")) == []
 
 
+def test_a_title_in_italics_is_left_alone_and_a_word_in_italics_is_not():
+    title = nodes.paragraph("", "", nodes.emphasis("", "The sink of all sinks"), nodes.Text(": read it"))
+    word = nodes.paragraph("", "", nodes.Text("what "), nodes.emphasis("", "sinks"), nodes.Text(" are"))
+    assert [use.astext() for use in marked(title, word)] == ["sinks"]
+
+
 def test_a_use_in_a_closed_hint_is_not_the_first():
     hint = [nodes.raw("", "<details><summary>Hint</summary>", format="html"), paragraph("A sink.")]
     end = nodes.raw("", "</details>", format="html")

@@ -51,6 +51,8 @@ def mark(doctree: nodes.document, terms: dict[str, str], address: dict[str, str]
             folded += text.count("<details") - text.count("</details>")
         if folded or _is_inside(text, NOT_IN):  # a hint is read after the text around it, if at all
             continue
+        if isinstance(text.parent, nodes.emphasis) and not words.fullmatch(text):  # the title of a paper, or an example
+            continue
         pieces, end = [], 0
         for match in words.finditer(text):
             term = named[match[1].lower()]
