@@ -41,6 +41,8 @@ def book_page(small_shown, tmp_path_factory):
     site = tmp_path_factory.mktemp("views") / "site"
     shutil.copytree(small_shown, site)
     before, after = (site / "chapters" / "01_small.html").read_text(encoding="utf-8").split("</article>")
+    start = '<article class="bd-article">'
+    before = before.partition(start)[0] + start  # without the chapter's own text and view
 
     def write(outputs: list[str], name: str) -> Path:
         cells = "".join(
@@ -290,6 +292,55 @@ def test_ink_can_be_read_on_every_strength_of_a_colour(form):
         assert contrast(rgb["faint"], rgb[ground]) >= 4.5, ground
     for drawn in ("mark", "less", "line", "focus"):
         assert contrast(rgb[drawn], rgb["ground"]) >= 3, drawn
+
+
+BUILT = "chapters/01_small.html"
+
+
+@pytest.mark.parametrize(("scheme", "width"), product(["light", "dark"], WIDTHS))
+def test_a_view_in_a_chapter_of_a_built_book(small_shown, chromium, scheme, width):
+    """The page is as the book's build left it: executed, through Jupyter Book, and opened from disk."""
+    page = opened(chromium, small_shown / BUILT, scheme, width)
+    try:
+        [view] = page.locator(".cell_output .gb-view").all()
+        words, table = view.locator("[role=option]"), view.locator("table.gb-table")
+        assert words.all_text_contents() == ["One", " and", " one", " are"] and not table.is_visible()
+        view.scroll_into_view_if_needed()
+        words.nth(2).hover()
+        assert said(view).startswith("' one': +1.000")
+        view.get_by_role("radio", name="difference").check()
+        assert said(view).startswith("' one': −1.000")
+        page.keyboard.press("Tab")
+        page.keyboard.press("Tab")
+        page.keyboard.press("Home")
+        focused = page.evaluate_handle("document.activeElement")
+        assert focused.text_content() == "One" and focused.evaluate(SHOWS_FOCUS)
+        assert said(view).startswith("'One': +1.000")
+        view.locator("summary").click()
+        assert table.is_visible() and table.locator("tbody tr").count() == 4
+        box = view.bounding_box()
+        assert box["x"] >= 0 and box["x"] + box["width"] <= width and view.evaluate(BOXES_OUTSIDE) == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        ground = view.evaluate("view => getComputedStyle(view).backgroundColor")
+        assert (sum(map(int, re.findall(r"\d+", ground)[:3])) < 200) == (scheme == "dark")
+        assert [url for url in page.tab.requests if not url.startswith(small_shown.as_uri() + "/")] == []
+        assert page.tab.failures == []
+    finally:
+        page.tab.context.close()
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_view_in_a_chapter_of_a_built_book_without_scripts(small_shown, chromium, width):
+    page = opened(chromium, small_shown / BUILT, width=width, java_script_enabled=False)
+    try:
+        [view] = page.locator(".cell_output .gb-view").all()
+        assert view.locator(".gb-body").count() == 0
+        rows = [row.locator("th, td").all_text_contents() for row in view.locator("table tr").all()]
+        assert rows[0] == ["token", "sum", "difference"] and rows[3] == [" one", "1.000", "-1.000"]
+        table = view.locator("table")
+        assert table.is_visible() and table.bounding_box()["x"] + table.bounding_box()["width"] <= width
+    finally:
+        page.tab.context.close()
 
 
 @pytest.mark.parametrize("place", ["notebook", "book"])

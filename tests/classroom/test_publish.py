@@ -64,6 +64,12 @@ def test_the_solution_is_the_whole_cell_so_that_it_can_be_copied(make_page):
     assert space["double"](21) == 42
 
 
+def test_what_is_printed_wraps_where_it_is_prose(make_page):
+    code = [cell for cell in make_page(True).cells if cell.cell_type == "code"]
+    prose = [cell for cell in code if cell.metadata.get("tags") == ["prose"]]
+    assert len(code) > 6 and ["goes on and on" in str(cell.outputs) for cell in prose] == [True]
+
+
 def test_hidden_solutions_are_nowhere_on_the_page(make_page):
     text = nbformat.writes(make_page(False))
     assert [secret for secret in SOLUTIONS.values() if secret in text] == []

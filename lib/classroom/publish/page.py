@@ -15,6 +15,8 @@ from classroom.source import Chapter, is_graded, is_solution
 
 SOLUTION_MARKER = re.compile(r"^[ \t]*### (?:BEGIN|END) SOLUTION[ \t]*\n?", re.MULTILINE)
 HIDDEN_TESTS = "### BEGIN HIDDEN TESTS"
+# No table that is printed has lines this long, so what has is prose, which wraps (see book.css).
+LONGEST_ROW = 120
 
 
 def page(chapter: Chapter, student: NotebookNode, executed: NotebookNode, *, show_solutions: bool) -> NotebookNode:
@@ -45,6 +47,8 @@ def _code(cell: NotebookNode, source: NotebookNode, outputs: list[NotebookNode])
     metadata = {"mystnb": {"image": {"alt": source.metadata.alt}}} if "alt" in source.metadata else {}
     if HIDDEN_TESTS in source.source:
         outputs = [_once(output) for output in outputs]
+    if any(len(line) > LONGEST_ROW for output in outputs for line in output.get("text", "").splitlines()):
+        metadata["tags"] = ["prose"]
     return nbformat.v4.new_code_cell(cell.source, id=cell.id, outputs=outputs, metadata=metadata)
 
 

@@ -39,10 +39,31 @@ def check_zero(answer):
 
 print("the numbers:", [1, 2, 3])
 
+# %%
+print("a sentence is no table,", "and goes on and on " * 9, "to the end")
+
 # %% alt="Three bars: the doubles of one, two and three."
 figure, axes = plt.subplots(figsize=(4, 2))
 axes.bar([1, 2, 3], [2, 4, 6])
 plt.show()
+
+# %% [markdown]
+# Point at a word, or walk along the line with the arrow keys.
+
+# %%
+import torch
+
+import glassbox as gb
+
+words = ["One", " and", " one", " are"]
+spans = [(word.strip(), place, place + 1) for place, word in enumerate(words)]
+gb.views.token_strip(
+    [
+        gb.Attribution(words, torch.tensor(scores), method, 2, " two", 3, "logit", 2.0, spans)
+        for method, scores in {"sum": [1.0, 0.0, 1.0, 0.0], "difference": [1.0, 0.0, -1.0, 0.0]}.items()
+    ],
+    title="Each one is half of two",
+)
 
 # %% [markdown]
 # ## Exercises
