@@ -170,6 +170,35 @@ def test_hints_and_solutions_open_one_at_a_time(small_shown, new_tab):
     assert solution.is_visible()
 
 
+def test_prose_that_is_printed_wraps_and_code_scrolls_in_its_box(small_shown, new_tab):
+    page = new_tab(viewport={"width": 390, "height": 844}).open(small_shown / "chapters" / "01_small.html")
+    hidden = "box => box.scrollWidth - box.clientWidth"
+    assert page.locator(".cell_output pre", has_text="goes on and on").evaluate(hidden) == 0
+    assert page.locator("pre", has_text="the_answer = ").evaluate(hidden) > 100
+
+
+def test_a_formula_and_the_mark_behind_it_stay_together(small_shown, new_tab):
+    page = new_tab().open(small_shown / "chapters" / "01_small.html")
+    together = page.locator("span.formula-and-mark", has=page.locator("mjx-container"))
+    assert together.count() >= 1 and page.locator("mjx-container").count() > together.count()
+    assert set(together.evaluate_all("all => all.map(one => one.lastChild.data)")) <= {".", ",", ")"}
+
+
+def test_the_sidebar_shows_the_page_that_is_open(rollout, book, new_tab):
+    """Also when it stood at its end on the page before; the theme would leave it there."""
+    page = new_tab(viewport={"width": 1280, "height": 500}).open(book / "instructors_guide.html")
+    bar = page.locator(".bd-sidebar-primary")
+    assert bar.evaluate("bar => bar.scrollTop") > 100
+    page = page.goto(rollout.as_uri()) and page
+    page.wait_for_function(
+        """() => {
+            const [entry, bar] = [".bd-docs-nav li.current > a", ".bd-sidebar-primary"].map(
+                each => document.querySelector(each).getBoundingClientRect());
+            return entry.top >= bar.top && entry.bottom <= bar.bottom;
+        }"""
+    )
+
+
 def test_figures_stand_on_white_in_the_dark(small_shown, new_tab):
     page = new_tab(color_scheme="dark").open(small_shown / "chapters" / "01_small.html")
     ground, effect, around = page.locator(".cell_output img").evaluate(
