@@ -8,7 +8,7 @@ import pytest
 
 from classroom import anywhere, build, execute
 from classroom.publish import Unpublished, at_a_glance, publish, rubrics, write_source
-from classroom.publish.page import page
+from classroom.publish.page import is_prose, page
 from classroom.source import Refused, chapters, load
 
 ROOT = Path(__file__).parents[2]
@@ -68,6 +68,12 @@ def test_what_is_printed_wraps_where_it_is_prose(make_page):
     code = [cell for cell in make_page(True).cells if cell.cell_type == "code"]
     prose = [cell for cell in code if cell.metadata.get("tags") == ["prose"]]
     assert len(code) > 6 and ["goes on and on" in str(cell.outputs) for cell in prose] == [True]
+
+
+def test_a_table_is_no_prose_however_long_the_line_above_it_is():
+    line = "a line of words " * 9
+    assert is_prose(line) and is_prose(f"{line}\nand a short one")
+    assert not is_prose("a short one") and not is_prose(f"{line}\nplain    0.52  0.94\n")
 
 
 def test_hidden_solutions_are_nowhere_on_the_page(make_page):

@@ -15,8 +15,9 @@ from classroom.source import Chapter, is_graded, is_solution
 
 SOLUTION_MARKER = re.compile(r"^[ \t]*### (?:BEGIN|END) SOLUTION[ \t]*\n?", re.MULTILINE)
 HIDDEN_TESTS = "### BEGIN HIDDEN TESTS"
-# No table that is printed has lines this long, so what has is prose, which wraps (see book.css).
+# Printed lines longer than this are sentences, which wrap (see book.css), unless they stand over a table's columns.
 LONGEST_ROW = 120
+COLUMNS = re.compile(r"\S {2,}\S")
 
 
 def page(chapter: Chapter, student: NotebookNode, executed: NotebookNode, *, show_solutions: bool) -> NotebookNode:
@@ -47,9 +48,15 @@ def _code(cell: NotebookNode, source: NotebookNode, outputs: list[NotebookNode])
     metadata = {"mystnb": {"image": {"alt": source.metadata.alt}}} if "alt" in source.metadata else {}
     if HIDDEN_TESTS in source.source:
         outputs = [_once(output) for output in outputs]
-    if any(len(line) > LONGEST_ROW for output in outputs for line in output.get("text", "").splitlines()):
+    if any(is_prose(output.get("text", "")) for output in outputs):
         metadata["tags"] = ["prose"]
     return nbformat.v4.new_code_cell(cell.source, id=cell.id, outputs=outputs, metadata=metadata)
+
+
+def is_prose(printed: str) -> bool:
+    """Whether a printed text has long lines and no columns, which would fall apart if its lines were broken."""
+    lines = printed.splitlines()
+    return any(len(line) > LONGEST_ROW for line in lines) and not any(COLUMNS.search(line) for line in lines)
 
 
 def _once(output: NotebookNode) -> NotebookNode:

@@ -40,7 +40,7 @@ def check_zero(answer):
 print("the numbers:", [1, 2, 3])
 
 # %%
-print("a sentence is no table,", "and goes on and on " * 9, "to the end")
+print("a sentence is no table,", *["and goes on and on"] * 9, "to the end")
 
 # %% alt="Three bars: the doubles of one, two and three."
 figure, axes = plt.subplots(figsize=(4, 2))
