@@ -20,6 +20,7 @@ def make_course(tmp_path_factory):
         root = tmp_path_factory.mktemp("small") / "course"
         shutil.copytree(SMALL, root)
         shutil.copytree(ROOT / "book", root / "book", ignore=shutil.ignore_patterns("_build"))
+        shutil.copy(ROOT / "CHANGELOG.md", root)
         for page in (root / "book").glob("*.md"):
             text = re.sub(r"chapters/\d\d_\w+\.ipynb", "chapters/01_small.ipynb", page.read_text(encoding="utf-8"))
             page.write_text(text, encoding="utf-8")

@@ -63,6 +63,7 @@ def publish(root: Path, solutions: str = "hidden", out: Path | None = None, pdf:
 def write_source(root: Path, folder: Path, solutions: str) -> None:
     """Write to `folder` everything that Jupyter Book needs to build the book with the solutions "shown" or "hidden"."""
     shutil.copytree(root / "book", folder, ignore=shutil.ignore_patterns("_build"))
+    shutil.copy(root / "CHANGELOG.md", folder / "changelog.md")
     pages, notebooks = folder / "chapters", folder / "downloads" / "notebooks"
     pages.mkdir()
     notebooks.mkdir(parents=True)
