@@ -376,9 +376,8 @@ ids = tokenizer(PROMPT, return_tensors="pt")["input_ids"]  # (1, seq)
 
 with torch.no_grad():
     stream = embed(ids[0], table, positions)[None]  # (1, seq, width)
-    later = torch.full((1, 1, len(ids[0]), len(ids[0])), -torch.inf).triu(
-        1
-    )  # no token may look at a later one
+    # no token may look at a later one
+    later = torch.full((1, 1, len(ids[0]), len(ids[0])), -torch.inf).triu(1)
     print(f"{'embedding':<10} stream {tuple(stream.shape)}")
     for number, block in enumerate(model.transformer.h):
         out = block(stream, attention_mask=later)

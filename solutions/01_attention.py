@@ -478,9 +478,8 @@ generator = torch.Generator().manual_seed(0)
 previous, first, again = [], [], []
 for _ in range(20):
     once = torch.randint(1, len(tokenizer), (25,), generator=generator)
-    ids = torch.cat(
-        [torch.tensor([0]), once, once]
-    )  # random tokens, said twice: only the order can be known
+    # random tokens, said twice: only the order can be known
+    ids = torch.cat([torch.tensor([0]), once, once])
     with torch.no_grad():
         layers = torch.stack(
             [layer[0] for layer in model(ids[None], output_attentions=True).attentions]

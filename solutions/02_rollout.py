@@ -506,9 +506,8 @@ print("residual     mean      max      min")
 for residual_weight in (0.1, 0.3, 0.5, 0.7, 0.9):
     row = []
     for fuse in ("mean", "max", "min"):
-        scores = rollout(attentions, residual_weight, fuse)[
-            -1, 1:-1
-        ]  # without <|start|> and the last token
+        # without <|start|> and the last token
+        scores = rollout(attentions, residual_weight, fuse)[-1, 1:-1]
         place = 1 + int(scores.argmax())
         row.append(f"{tokens[place].strip()} {place}")
     print(f"{residual_weight:>8}  " + " ".join(f"{word:>8}" for word in row))
@@ -783,9 +782,8 @@ for s in gb.progress(sentences, unit="sentences"):
     hits["a word at random"].append(float(evidence.float().mean()))
 
 table = torch.tensor(list(hits.values()))  # (way, sentence)
-draws = torch.randint(
-    len(sentences), (2000, len(sentences))
-)  # sentences, drawn again with replacement
+# sentences, drawn again with replacement
+draws = torch.randint(len(sentences), (2000, len(sentences)))
 resampled = table[:, draws].mean(-1)  # (way, draw)
 low, high = resampled.quantile(0.025, -1), resampled.quantile(0.975, -1)
 print(f"how often the top word is evidence, {len(sentences)} sentences, with 95 % intervals")

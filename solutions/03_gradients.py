@@ -731,9 +731,8 @@ seen = {"gradient x input": [], "signed mean": []}
 for s in gb.progress(givers, unit="sentences"):
     ids = tokenizer(s.prompt, return_tensors="pt")["input_ids"]
     target = tokenizer(s.answer, add_special_tokens=False)["input_ids"][0]
-    giver = torch.tensor(s.mask(tokenizer, s.evidence)).nonzero()[
-        -1
-    ]  # the last word of the evidence is the one who gives
+    # the last word of the evidence is the one who gives
+    giver = torch.tensor(s.mask(tokenizer, s.evidence)).nonzero()[-1]
     with torch.no_grad():
         weights = [layer[0] for layer in model(ids, output_attentions=True).attentions]
     looks = signed_mean(weights, weight_gradients(model, ids, target))[-1]

@@ -711,9 +711,8 @@ def relevance_of(model, ids: torch.Tensor, rule: str, *targets: int) -> list[dic
     x = model.get_input_embeddings()(ids)[None].detach().requires_grad_()  # (1, seq, width)
     with relevance_rules(model, rule) as softmaxes:
         logits = model(inputs_embeds=x).logits
-    logits = (
-        logits[0, -1] if logits.ndim == 3 else logits[0]
-    )  # of the last token, or of the classes
+    # of the last token, or of the classes
+    logits = logits[0, -1] if logits.ndim == 3 else logits[0]
     inside, found = [tensor for pair in softmaxes for tensor in pair], []
     for target in targets:
         gradients = torch.autograd.grad(logits[target], [x, *inside], retain_graph=True)

@@ -572,9 +572,8 @@ check.weighted_fit(weighted_fit, seed=4711)
 
 # %% tags=["quoted"]
 generator = torch.Generator().manual_seed(0)
-count = torch.randint(
-    0, players + 1, (400, 1), generator=generator
-)  # how many words go, each number as likely
+# how many words go, each number as likely
+count = torch.randint(0, players + 1, (400, 1), generator=generator)
 # each row is a random order of the words; those with a place below `count` go
 kept = torch.rand(400, players, generator=generator).argsort(1).argsort(1) >= count
 kept[0] = True
@@ -679,11 +678,8 @@ def answer_of(text: str):
     return lambda kept: int(last_logits(torch.cat([ids[:1], ids[1:][kept]])).argmax())
 
 
-left, evidence_kept, shown = (
-    [],
-    [],
-    [],
-)  # the model is asked some thousand times: on a busy machine that takes minutes
+# the model is asked some thousand times: on a busy machine that takes minutes
+left, evidence_kept, shown = [], [], []
 for s in gb.progress(sentences[::7], unit="sentences"):
     f_s, players_s = game(s.prompt, s.answer)
     kept_s = reduce_text(answer_of(s.prompt), f_s, players_s)
@@ -730,9 +726,8 @@ before, after, swapped = [], [], []
 generator = torch.Generator().manual_seed(1)
 for s in sentences:
     ids = ids_of(s.prompt)
-    place = int(
-        torch.randint(2, len(ids) - 1, (1,), generator=generator)
-    )  # any word but the first and the last
+    # any word but the first and the last
+    place = int(torch.randint(2, len(ids) - 1, (1,), generator=generator))
     before.append(bits_after(ids, place + 1))
     after.append(bits_after(torch.cat([ids[:place], ids[place + 1 :]]), place))
     swapped.append(bits_after(ids.where(torch.arange(len(ids)) != place, 0), place + 1))

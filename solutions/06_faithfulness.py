@@ -71,9 +71,8 @@ def words_of(text: str) -> list[str]:
 
 # %% alt="Rows of coloured tokens for six methods on one prompt about a concert. One colours superb most, one the first words, one the last word; hardly two rows are alike."
 shown = [gb.explain(model, tokenizer, PROMPT, method=name, target=ANSWER) for name in METHODS]
-shown = [
-    replace(one, scores=one.scores * (torch.arange(len(one.scores)) > 0)) for one in shown
-]  # words alone
+# words alone
+shown = [replace(one, scores=one.scores * (torch.arange(len(one.scores)) > 0)) for one in shown]
 figures.token_strip(
     shown, title="Six methods explain one answer, and put five different words first", names=METHODS
 )
@@ -258,16 +257,13 @@ class Game:
         """Ask about many variants at once, kept (variants, words), and remember the answers."""
         new = sorted({tuple(row) for row in kept.tolist()} - set(self.known), key=sum)
         start, rest = self.ids[: self.special], self.ids[self.special :]
-        for some in (
-            new[: len(new) // 2],
-            new[len(new) // 2 :],
-        ):  # short texts apart from long ones, to pad less
+        # short texts apart from long ones, to pad less
+        for some in (new[: len(new) // 2], new[len(new) // 2 :]):
             if not some:
                 continue
             texts = [torch.cat([start, rest[torch.tensor(row)]]) for row in some]
-            batch = torch.nn.utils.rnn.pad_sequence(
-                texts, batch_first=True
-            )  # no word can look at what comes after it
+            # no word can look at what comes after it
+            batch = torch.nn.utils.rnn.pad_sequence(texts, batch_first=True)
             last = torch.tensor([len(text) - 1 for text in texts])
             chances = (
                 self.model(batch).logits[torch.arange(len(texts)), last].softmax(-1)[:, self.answer]
@@ -367,9 +363,8 @@ def top_hit(scores: torch.Tensor, evidence: torch.Tensor) -> float:
     return float(evidence[scores.argmax()])
 
 
-families = [
-    family for family in smallworld.FAMILIES if family not in ("stories", "repeats")
-]  # the longest texts take longest
+# the longest texts take longest
+families = [family for family in smallworld.FAMILIES if family not in ("stories", "repeats")]
 sentences = [s for family in families for s in smallworld.sample(family, 11, seed=6)]
 evidence = [torch.tensor(s.mask(tokenizer, s.evidence))[1:] for s in sentences]
 explained = {
@@ -389,9 +384,8 @@ lost_words = [
     lost_without_each(s.prompt, [s.answer, rival or s.answer])
     for s, rival in zip(gb.progress(sentences, unit="sentences"), rivals)
 ]
-explained["leave_one_out"] = [
-    lost_word[:, 0] for lost_word in lost_words
-]  # the other column is for section 6
+# the other column is for section 6
+explained["leave_one_out"] = [lost_word[:, 0] for lost_word in lost_words]
 draw = torch.Generator().manual_seed(0)
 explained["random"] = [torch.rand(len(mask), generator=draw) for mask in evidence]
 explained["last word first"] = [torch.arange(len(mask)).float() for mask in evidence]
@@ -405,10 +399,8 @@ def note(kept: torch.Tensor) -> float:
 
 
 measured = {name: {"needed": [], "enough": [], "auroc": [], "hit": []} for name in explained}
-random_words = {
-    "one": [],
-    "half": [],
-}  # what is lost without the top word of random scores, and without half of all
+# what is lost without the top word of random scores, and without half of all
+random_words = {"one": [], "half": []}
 for number, s in enumerate(gb.progress(sentences, unit="sentences")):
     game, asked = Game(s.prompt, s.answer), []
     for scores in explained.values():
@@ -708,9 +700,8 @@ draw, alarms = (
     {"a coin for each word": [], "a coin for each sentence": []},
 )
 for _ in range(200):
-    luck = [
-        torch.randn(1, generator=draw) + torch.randn(12, generator=draw) for _ in range(20)
-    ]  # 20 sentences, 12 words
+    # 20 sentences, 12 words
+    luck = [torch.randn(1, generator=draw) + torch.randn(12, generator=draw) for _ in range(20)]
     nothing = [torch.zeros(12)] * 20
     alarms["a coin for each word"].append(float(pooled(luck, nothing) < 0.05))
     alarms["a coin for each sentence"].append(float(p_value(luck, nothing, 400) < 0.05))
@@ -984,9 +975,8 @@ lost = []
 for s, mask in zip(sentences, evidence):
     ids = tokenizer(s.prompt, return_tensors="pt")["input_ids"]
     answer = tokenizer(s.answer, add_special_tokens=False)["input_ids"][0]
-    spare = [
-        place for place in range(1, len(mask)) if not mask[place - 1]
-    ]  # places in ids, the last one left out
+    # places in ids, the last one left out
+    spare = [place for place in range(1, len(mask)) if not mask[place - 1]]
     place = spare[int(torch.randint(len(spare), (1,), generator=draw))]
     shorter = torch.cat([ids[:, :place], ids[:, place + 1 :]], dim=1)
     with torch.no_grad():

@@ -354,9 +354,8 @@ check.settled(settled, seed=4711)
 
 # %%
 friends = prompts["Leo, Martha"]
-yours = replace(
-    gb.logit_lens(model, tokenizer, friends), logits=readings(model, ids_of(friends))
-)  # its frame, your numbers
+# its frame, your numbers
+yours = replace(gb.logit_lens(model, tokenizer, friends), logits=readings(model, ids_of(friends)))
 gb.views.lens(
     yours,
     follow=[" Martha", " Leo"],
@@ -405,9 +404,8 @@ check.divergence(divergence, seed=4711)
 
 # %%
 families = [family for family in smallworld.FAMILIES if family != "years"]
-sentences = [
-    s for family in families for s in smallworld.sample(family, 11, seed=7)
-]  # none of them was in the training
+# none of them was in the training
+sentences = [s for family in families for s in smallworld.sample(family, 11, seed=7)]
 others = [(s.changed(s.counterfactuals[0]), s.counterfactuals[0].answer) for s in sentences]
 ends = torch.stack(
     [stream(model, ids_of(s.prompt))[:, -1] for s in sentences], dim=1
@@ -881,9 +879,8 @@ def head_shares(
 record, of_block_0 = [], []  # of three heads for each sentence: (head, share, lost, answer changed)
 for row, s in enumerate(gb.progress(sentences, unit="sentences")):
     word, vectors = int(answers[row]), written(ids_of(s.prompt))
-    rival = int(
-        final[row].index_fill(0, answers[row], -torch.inf).argmax()
-    )  # the most probable other word
+    # the most probable other word
+    rival = int(final[row].index_fill(0, answers[row], -torch.inf).argmax())
     of_answer = head_shares(vectors, unembedding[word])
     of_lead = head_shares(vectors, unembedding[word] - unembedding[rival])
     # the two chosen heads, then all those of block 0
@@ -896,9 +893,8 @@ for row, s in enumerate(gb.progress(sentences, unit="sentences")):
     lost = final[row, word] - logits[:, word]
     lost_lead = lost - (final[row, rival] - logits[:, rival])
     changed = logits.argmax(-1) != word
-    needed = 2 + int(
-        lost[2:].argmax()
-    )  # the row of the head of block 0 that the answer misses most
+    # the row of the head of block 0 that the answer misses most
+    needed = 2 + int(lost[2:].argmax())
     of_block_0.append(float(lost[2:].mean()))
     rows = ((0, of_answer, lost), (1, of_lead, lost_lead), (needed, of_answer, lost))
     record.append(
@@ -1189,9 +1185,8 @@ if name := os.environ.get("GLASSBOX_MODEL"):
         f"the model says {real_tokenizer.decode(word)!r}, settled at layer {settled(places)} of {len(rows) - 1}"
     )
     real_states = stream(real_model, real_ids)[:, -1]
-    other = real_tokenizer("The capital of Japan is the city of", return_tensors="pt")["input_ids"][
-        0
-    ]
+    other = "The capital of Japan is the city of"
+    other = real_tokenizer(other, return_tensors="pt")["input_ids"][0]
     for layer in range(len(rows) - 1):
         scope = patched(real_model, other, layer, len(other) - 1, real_states[layer][None])[0]
         lens_says, scope_says = (

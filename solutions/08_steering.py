@@ -47,9 +47,8 @@ POSITIVE, NEGATIVE = token(" positive"), token(" negative")
 @torch.no_grad()
 def after_block_3(text: str) -> torch.Tensor:
     """The residual stream at the last token, after block 3: (width,)."""
-    return model(**tokenizer(text, return_tensors="pt"), output_hidden_states=True).hidden_states[
-        4
-    ][0, -1]
+    output = model(**tokenizer(text, return_tensors="pt"), output_hidden_states=True)
+    return output.hidden_states[4][0, -1]
 
 
 @torch.no_grad()
@@ -244,9 +243,8 @@ def next_logits(texts: list[str], edits: dict | None = None) -> torch.Tensor:
         stream = model.transformer(ids).last_hidden_state  # after the final norm
         return model.lm_head(stream[torch.arange(len(ids)), last])  # words for the last place only
 
-    for number, edit in (
-        edits or {}
-    ).items():  # the run is wrapped once more for each block that is edited
+    # the run is wrapped once more for each block that is edited
+    for number, edit in (edits or {}).items():
         run = partial(edited, BLOCKS[number], edit, run)
     return run()
 
@@ -429,9 +427,8 @@ def interval(values, middle=torch.mean) -> str:
         len(numbers), (1000, len(numbers)), generator=torch.Generator().manual_seed(0)
     )
     found = middle(numbers[draws], dim=-1)
-    found = (
-        found if isinstance(found, torch.Tensor) else found.values
-    )  # torch.median gives places, too
+    # torch.median gives places, too
+    found = found if isinstance(found, torch.Tensor) else found.values
     return f"{float(middle(numbers)):.2f} ({float(found.quantile(0.025)):.2f} to {float(found.quantile(0.975)):.2f})"
 
 
@@ -729,9 +726,8 @@ def write(prompts: list[str], steps: int, edits: dict | None = None) -> list[tor
         return [text for some in some_at_once(prompts) for text in write(some, steps, edits)]
     rows = tokenizer(prompts)["input_ids"]
     longest = max(map(len, rows))
-    ids = torch.tensor(
-        [[0] * (longest - len(row)) + row for row in rows]
-    )  # filled up on the left, so that all end together
+    # filled up on the left, so that all end together
+    ids = torch.tensor([[0] * (longest - len(row)) + row for row in rows])
     seen = torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows])
     run = partial(
         model.generate,
@@ -756,9 +752,10 @@ def strangeness(texts: list[torch.Tensor], steps: int) -> list[float]:
     stream = model.transformer(
         torch.stack([torch.nn.functional.pad(text, (0, width - len(text))) for text in texts])
     ).last_hidden_state
+    # words for these places only
     tails = [
         model.lm_head(row[len(text) - steps - 1 : len(text)]) for row, text in zip(stream, texts)
-    ]  # words for these places only
+    ]
     return [perplexity(tail, text[-steps - 1 :], 1) for tail, text in zip(tails, texts)]
 
 
@@ -792,11 +789,8 @@ for name, strengths in (("vector", (0, 1, 2, 4)), ("random", (1, 2, 4))):
 # %% alt="Four lines over the strength of the push: the share of verdicts turned rises to one by strength two, while the share of other sentences with the right answer falls beyond strength one, and faster for the vector than for a random direction."
 strengths = [0, 1, 2, 4]
 costs["random", 0] = costs["vector", 0]
-verdicts = [
-    0.0,
-    *(by_layer[s][LAYER].mean() for s in (1, 2)),
-    turned(LAYER, 4 * unit).mean(),
-]  # without a push none turns
+# without a push none turns
+verdicts = [0.0, *(by_layer[s][LAYER].mean() for s in (1, 2)), turned(LAYER, 4 * unit).mean()]
 charts.curves(
     strengths,
     {

@@ -388,9 +388,8 @@ def single_changes(text_ids: torch.Tensor, choices: int = 2):
     places = torch.arange(1, len(text_ids)).repeat_interleave(choices)
     changed = text_ids.repeat(len(places), 1)
     changed[torch.arange(len(places)), places] = probable.flatten()
-    another = (
-        probable.flatten() != text_ids[places]
-    )  # the word that stands there is often among the probable ones
+    # the word that stands there is often among the probable ones
+    another = probable.flatten() != text_ids[places]
     return (
         places[another],
         model(changed[another], logits_to_keep=1).logits[:, -1],
@@ -645,18 +644,15 @@ narrator = gb.narration.template
 
 lrp = comparison.attributions[0]["lrp"]
 in_front = [words[place] for place in front_words(lrp.scores[1:]) if words[place].isalpha()]
-turn = (
-    (joined(changed), says_words(changed).strip()) if change else None
-)  # the changed text and its answer, if one was found
+# the changed text and its answer, if one was found
+turn = (joined(changed), says_words(changed).strip()) if change else None
 facts = gb.narration.Facts(PROMPT, says_words(words).strip(), in_front, turn)
 explanation = narrator(facts)
 print(explanation)
-about_the_text = explanation.split("Had the text")[
-    0
-]  # the form quotes the changed text after that; other narrators may not
-missed, unsupported = held_against(
-    about_the_text, [*in_front, facts.answer]
-)  # the answer may be quoted too
+# the form quotes the changed text after that; other narrators may not
+about_the_text = explanation.split("Had the text")[0]
+# the answer may be quoted too
+missed, unsupported = held_against(about_the_text, [*in_front, facts.answer])
 print(f"missed: {missed}, unsupported: {unsupported}")
 
 invented = (
@@ -824,10 +820,8 @@ print(f"{report.name}: {report.stat().st_size // 1024} kB")
 # %% tags=["quoted"]
 front_is_enough, front_is_needed, evidence_is_enough, evidence_is_needed = [], [], [], []
 last_in_front, evidence_in_front = [], []
-tests, shortened = (
-    [],
-    {},
-)  # which words of which review; every text that a test may ask about, and the model's answer
+# which words of which review; every text that a test may ask about, and the model's answer
+tests, shortened = [], {}
 for row, (s, s_ids) in enumerate(zip(gb.progress(reviews, unit="reviews"), review_ids)):
     if s.family == "review_contrasted":
         continue
@@ -842,9 +836,8 @@ for row, (s, s_ids) in enumerate(zip(gb.progress(reviews, unit="reviews"), revie
     ]
     for kept in (torch.ones_like(evidence), front, ~front, evidence, ~evidence):
         shortened[row, tuple(kept.tolist())] = [s_ids[0], *torch.tensor(s_ids[1:])[kept].tolist()]
-answers = dict(
-    zip(shortened, answers_to(list(shortened.values())))
-)  # asked together, which is several times as fast
+# asked together, which is several times as fast
+answers = dict(zip(shortened, answers_to(list(shortened.values()))))
 for row, words_chosen, is_enough, is_needed in tests:
     enough, needed = enough_and_needed(
         lambda kept, row=row: answers[row, tuple(kept.tolist())], words_chosen
@@ -922,9 +915,8 @@ if name := os.environ.get("GLASSBOX_MODEL"):
     )
     likely = real_logits(real_ids.tolist())[:-1].topk(4, dim=-1).indices.tolist()
     real_options = {place + 1: row for place, row in enumerate(likely)}
-    sure = (
-        real_logits(real_ids.tolist())[-1].topk(6).indices.tolist()[1:]
-    )  # the answers that the model thought of besides
+    # the answers that the model thought of besides
+    sure = real_logits(real_ids.tolist())[-1].topk(6).indices.tolist()[1:]
     found = smallest_change(
         lambda text: int(real_logits(text)[-1].argmax()),
         real_ids.tolist(),

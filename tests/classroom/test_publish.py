@@ -139,6 +139,7 @@ def test_a_folder_that_holds_something_else_is_left_alone(tmp_path):
 def test_a_refused_chapter_leaves_the_old_book(tmp_path):
     shutil.copytree(SMALL, tmp_path / "course")
     shutil.copytree(ROOT / "book", tmp_path / "course" / "book", ignore=shutil.ignore_patterns("_build"))
+    shutil.copy(ROOT / "CHANGELOG.md", tmp_path / "course")
     source = tmp_path / "course" / "solutions" / "01_small.py"
     source.write_text(
         source.read_text(encoding="utf-8").replace(' alt="Three bars', ' other="Three bars'), encoding="utf-8"
@@ -174,6 +175,7 @@ def test_rubrics_are_in_the_guide_only_where_the_solutions_are_shown(chapter):
 @pytest.mark.parametrize("solutions", ["hidden", "shown"])
 def test_the_guide_and_the_cheat_sheet_are_filled(tmp_path, chapter, solutions):
     shutil.copytree(ROOT / "book", chapter.root / "book", ignore=shutil.ignore_patterns("_build"), dirs_exist_ok=True)
+    shutil.copy(ROOT / "CHANGELOG.md", chapter.root)
     write_source(chapter.root, tmp_path / "book", solutions)
     sheet, guide = ((tmp_path / "book" / name).read_text() for name in ("cheat_sheet.md", "instructors_guide.md"))
     assert "| doubling |" in sheet and "<!--" not in sheet + guide
