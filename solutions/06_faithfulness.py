@@ -695,10 +695,8 @@ def pooled(first: list[torch.Tensor], second: list[torch.Tensor], draws: int = 4
     return p_value([one[None] for one in every_word], [torch.zeros(1)] * len(every_word), draws)
 
 
-draw, alarms = (
-    torch.Generator().manual_seed(3),
-    {"a coin for each word": [], "a coin for each sentence": []},
-)
+draw = torch.Generator().manual_seed(3)
+alarms = {"a coin for each word": [], "a coin for each sentence": []}
 for _ in range(200):
     # 20 sentences, 12 words
     luck = [torch.randn(1, generator=draw) + torch.randn(12, generator=draw) for _ in range(20)]
