@@ -212,7 +212,7 @@ def test_figures_stand_on_white_in_the_dark(small_shown, new_tab):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_marks_of_a_check_can_be_read(small_shown, new_tab, scheme):
     page = new_tab(color_scheme=scheme).open(small_shown / "chapters" / "01_small.html")
-    tick, ground = page.locator(".-Color-Bold-Green").first.evaluate(
+    tick, ground = page.locator(".-Color-Green").first.evaluate(
         "mark => [getComputedStyle(mark).color, getComputedStyle(mark.closest('pre')).backgroundColor]"
     )
     assert contrast(tick, ground) >= 4.5
