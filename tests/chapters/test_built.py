@@ -39,7 +39,7 @@ def test_there_is_nothing_but_built_notebooks():
     for folder in ("chapters", "solutions"):
         found = {str(path.relative_to(COURSE / folder)) for path in (COURSE / folder).rglob("*")
                  if path.is_file() and not {".ipynb_checkpoints", "__pycache__"} & set(path.parts)}  # fmt: skip
-        sources = {f"{name}.py" for name in names} if folder == "solutions" else set()
+        sources = {"ruff.toml", *(f"{name}.py" for name in names)} if folder == "solutions" else set()
         assert found == {f"{name}/{name}.ipynb" for name in names} | sources
 
 

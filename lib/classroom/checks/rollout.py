@@ -297,6 +297,8 @@ def discard(student: Callable, seed: int = 0) -> None:
         allowed = torch.ones(seq, seq, dtype=torch.bool).tril()
         below = torch.ones(seq, seq, dtype=torch.bool).tril(-1)
         right = _dropped(fused, allowed, ratio * int(allowed.sum()))
+        # 4.5 entries are 4 to whoever rounds to the nearest (Python's round takes the even one), but 3.5 are 4 as well.
+        too_many = "You rounded to the nearest whole number" if ratio == 0.35 else "One entry too many went"
         judge(
             call(student, fused, ratio),
             right,
@@ -328,7 +330,7 @@ def discard(student: Callable, seed: int = 0) -> None:
                 "You counted only what is above zero. An allowed entry counts even if it is zero.": _dropped(
                     fused, fused > 0, ratio * int((fused > 0).sum())
                 ),
-                "One entry too many went: round the number of entries down, int(ratio * n).": _dropped(
+                f"{too_many}: round the number of entries down, int(ratio * n).": _dropped(
                     fused, allowed, int(ratio * int(allowed.sum())) + 1
                 ),
                 "Nothing was dropped.": fused,
