@@ -24,6 +24,7 @@ COURSE = Path(__file__).resolve().parents[3]
 CHAPTER = "02_rollout"
 LIMITS = Limits(cell_seconds=4, call_seconds=4, total_seconds=60, memory=1200, data=1900, disk=20, processes=32)
 CANARY = "canary-7f3a91"
+OF_MULTIPROCESSING = (b"resource_tracker", b"multiprocessing.forkserver")  # kept for what this process may start next
 TOLD = {"marks and other people's work", "the system", "the connection to the grader", "time"}
 EVERY = 8  # so many cases, and then an honest neighbour
 
@@ -89,16 +90,13 @@ def files(root: Path) -> dict[str, str]:
     }
 
 
-def processes(mark: str) -> list[str]:
-    """The processes whose environment has `mark` in it, or whose command line has: all of a sandbox end with those.
-
-    Not those in which multiprocessing keeps what this process may need again.
-    """
-    of_multiprocessing, found = (b"resource_tracker", b"multiprocessing.forkserver"), []
+def processes(mark: str, leaving_out: tuple[bytes, ...] = ()) -> list[str]:
+    """The processes whose environment has `mark` in it, or whose command line has: all of a sandbox end with those."""
+    found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             command = (folder / "cmdline").read_bytes()
-            if any(name in command for name in of_multiprocessing):
+            if any(name in command for name in leaving_out):
                 continue
             if mark.encode() in command + (folder / "environ").read_bytes():
                 found.append(command.replace(b"\0", b" ").decode("utf-8", "replace")[:200])
@@ -138,7 +136,9 @@ def graded(tmp_path_factory) -> Class:
     found = [Result.read(path) for path in sorted((root / "grades" / CHAPTER / "results").glob("*.json"))]
     neighbours = [result for result in found if result.student.endswith("-neighbour")]
     results = {int(result.student[:3]): result for result in found if result not in neighbours}
-    return Class(root, results, neighbours, before, files(root), processes(CANARY), reached, seconds)
+    return Class(
+        root, results, neighbours, before, files(root), processes(CANARY, OF_MULTIPROCESSING), reached, seconds
+    )
 
 
 def given(result: Result | None) -> float | None:

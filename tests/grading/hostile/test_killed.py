@@ -5,12 +5,11 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from tests.grading.hostile.case import FULL, RIGHT, Case
-from tests.grading.hostile.test_hostile import CHAPTER, COURSE, course, hand_in
+from tests.grading.hostile.test_hostile import CHAPTER, COURSE, course, hand_in, processes
 
 from classroom.grade.result import Result
 
@@ -26,16 +25,6 @@ def command(root: Path) -> subprocess.Popen:
     return subprocess.Popen(
         arguments, cwd=root, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
-
-
-def started_by_us() -> list[str]:
-    """The command line of each process that the command, or a process of its, has started."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            if MARK.encode() in (folder / "environ").read_bytes():
-                found.append((folder / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")[:200])
-    return found
 
 
 def waits(until, seconds: float) -> bool:
@@ -56,12 +45,12 @@ def test_killed_while_students_code_runs_it_leaves_no_process_and_goes_on(tmp_pa
     grader = command(tmp_path)
     assert waits(lambda: any(place.glob("*.json")) or grader.poll() is not None, 600), "it came to no result"
     assert grader.poll() is None, grader.communicate()[0]
-    running = started_by_us()
+    running = processes(MARK)
     grader.send_signal(signal.SIGKILL)
     grader.communicate()
     done = {path.name: path.read_bytes() for path in place.glob("[!.]*.json")}
     assert 0 < len(done) < len(STUDENTS) and len(running) >= 3  # it, and what judged and ran two submissions at once
-    assert waits(lambda: not started_by_us(), 60), started_by_us()
+    assert waits(lambda: not processes(MARK), 60), processes(MARK)
 
     grader = command(tmp_path)
     said, _ = grader.communicate(timeout=600)
